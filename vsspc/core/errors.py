@@ -1,0 +1,277 @@
+"""The errors of vsspc: what an administrator reads, and the exit code that goes with it.
+
+    VsspcError
+    ├── InternalError              1
+    ├── ConfigError               10
+    ├── SecretError               11
+    ├── LeaseHeld                 12
+    ├── LeaseUnreadable           13
+    ├── BundleIncomplete          14
+    ├── HostUnreachable           20
+    ├── AuthRejected              21
+    ├── AccessRefused             22
+    ├── SessionLost               23
+    │   └── RemoteFileMissing     23   (answered inside vsspc; seldom seen outside)
+    │   └── RemoteFileExists      23
+    ├── RemoteCommandFailed       24
+    ├── PayloadBlocked            25
+    ├── SnapshotFailed            30
+    │   ├── SnapshotBusy          31
+    │   ├── WriterFailed          32
+    │   ├── SnapshotNoSpace       33
+    │   └── VolumeUnsupported     34
+    ├── SnapshotVanished          35
+    ├── MappingConflict           40
+    ├── DaemonNotStarted          41
+    │   └── PortTaken             44
+    ├── DaemonNotReady            42
+    ├── WrongContent              43
+    ├── TeardownIncomplete        50
+    ├── DeadlineExceeded          60
+    └── Interrupted              128 + signal
+
+Each class states its exit code and the administrator's next step (`advice`); BackupPC shows the code times 256.
+A code that is not in this list means failure too. `transient` says whether trying again can help within one run.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class VsspcError(Exception):
+    """The root: every error that vsspc raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+    transient: bool = False
+    advice: ClassVar[str] = "Report it, with the JSON log of the run."
+
+    def __init__(self, message: str, *, transient: bool | None = None, advice: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.host: str | None = None
+        self.step: str | None = None
+        if transient is not None:
+            self.transient = transient
+        self._advice = advice
+
+    def at(self, *, host: str | None = None, step: str | None = None) -> VsspcError:
+        """Name the host and the step, where they are not named yet, and return the error itself."""
+        self.host = self.host or host
+        self.step = self.step or step
+        return self
+
+    @property
+    def next_step(self) -> str:
+        """What the administrator should do: this error's own advice, or that of its class."""
+        return self._advice or self.advice
+
+    def line(self) -> str:
+        """Return the one line for people: where, what happened, what to do."""
+        where = " ".join(part for part in (self.host, self.step) if part)
+        head = f"{where}: {self.message}" if where else self.message
+        text = f"{head.rstrip('.')}. {self.next_step}"
+        return " ".join(text.split())
+
+
+class InternalError(VsspcError):
+    """Something that should not happen did: a fault in vsspc."""
+
+
+class ConfigError(VsspcError):
+    """The configuration file, or an argument, cannot be used."""
+
+    exit_code = 10
+    advice = "Mend the configuration file."
+
+
+class SecretError(VsspcError):
+    """The credentials are missing, malformed or readable by others."""
+
+    exit_code = 11
+    advice = "Give credentials_file the lines username=, password= and domain=, owned by the backup user, mode 0600."
+
+
+class LeaseHeld(VsspcError):
+    """Another run works on this host now."""
+
+    exit_code = 12
+    advice = "Wait for the other run to end; `vsspc status` shows who holds the host."
+
+
+class LeaseUnreadable(VsspcError):
+    """The lease on this server cannot be read."""
+
+    exit_code = 13
+    advice = "Look at the file that the message names; `vsspc sweep HOST` settles the host without it."
+
+
+class BundleIncomplete(VsspcError):
+    """The bundle on this server lacks a program that the run needs."""
+
+    exit_code = 14
+    advice = "Put the missing file into the folder that `bundle` names."
+
+
+class HostUnreachable(VsspcError):
+    """No SMB server answers at the host's address."""
+
+    exit_code = 20
+    transient = True
+    advice = "Is the host switched on, and does its firewall let this server reach the SMB port?"
+
+
+class AuthRejected(VsspcError):
+    """The host refused the account. Never retried: retries lock accounts."""
+
+    exit_code = 21
+    advice = "Check the account in credentials_file: its password, and whether it is locked, disabled or expired."
+
+
+class AccessRefused(VsspcError):
+    """The account is valid but may not do what a run needs."""
+
+    exit_code = 22
+    advice = (
+        "The account must be an administrator of the host; a local account also needs the registry value"
+        " LocalAccountTokenFilterPolicy=1, and ADMIN$ must be shared."
+    )
+
+
+class SessionLost(VsspcError):
+    """The SMB session ended, or broke the protocol, in the middle of the work."""
+
+    exit_code = 23
+    transient = True
+    advice = "Check the network between this server and the host, and whether the host is shutting down."
+
+
+class RemoteFileMissing(SessionLost):
+    """A file or folder that was asked for is not on the host."""
+
+    transient = False
+
+
+class RemoteFileExists(SessionLost):
+    """A file or folder that was to be made anew is already on the host."""
+
+    transient = False
+
+
+class RemoteCommandFailed(VsspcError):
+    """A command of ours ran on the host and failed."""
+
+    exit_code = 24
+    advice = "The end of its output stands in the message; the JSON log has all of it."
+
+
+class PayloadBlocked(VsspcError):
+    """Our service program was removed, refused or kept from answering."""
+
+    exit_code = 25
+    advice = "Exclude %SystemRoot%\\vsspc-*.exe and %SystemRoot%\\vsspc from the host's antivirus."
+
+
+class SnapshotFailed(VsspcError):
+    """VSS did not make the shadow copy."""
+
+    exit_code = 30
+    advice = "Look into the host's Application and System event logs (sources VSS and volsnap)."
+
+
+class SnapshotBusy(SnapshotFailed):
+    """Another program is making a shadow copy on the host."""
+
+    exit_code = 31
+    transient = True
+    advice = "Another backup program is at work there; move one of the two, or raise retry.snapshot."
+
+
+class WriterFailed(SnapshotFailed):
+    """A VSS writer failed."""
+
+    exit_code = 32
+    advice = "Run `vssadmin list writers` on the host and restart the service of the writer that failed."
+
+
+class SnapshotNoSpace(SnapshotFailed):
+    """There is no room for the shadow copy's changes."""
+
+    exit_code = 33
+    advice = "Look at `vssadmin list shadowstorage` on the host; `vssadmin resize shadowstorage` makes room."
+
+
+class VolumeUnsupported(SnapshotFailed):
+    """A volume is missing or of a kind that VSS cannot copy."""
+
+    exit_code = 34
+    advice = "Correct `volumes` for this host: only local NTFS or ReFS volumes can be copied."
+
+
+class SnapshotVanished(VsspcError):
+    """The shadow copy did not outlive the transfer: what was read after its end is not of the snapshot."""
+
+    exit_code = 35
+    advice = "This dump is not good. Give the host more shadow storage, or dump it when less is written there."
+
+
+class MappingConflict(VsspcError):
+    """The shadow copy could not be given a drive letter."""
+
+    exit_code = 40
+    advice = "Free a drive letter on the host."
+
+
+class DaemonNotStarted(VsspcError):
+    """rsync did not start as a daemon on the host."""
+
+    exit_code = 41
+    advice = "Check that the bundle holds the whole cyg*.dll set of one build of rsync."
+
+
+class PortTaken(DaemonNotStarted):
+    """Another program on the host listens at the rsync port."""
+
+    exit_code = 44
+    advice = "Choose another rsync_port for this host, or stop the program that uses it."
+
+
+class DaemonNotReady(VsspcError):
+    """The daemon does not answer this server in time."""
+
+    exit_code = 42
+    transient = True
+    advice = "Does a firewall between this server and the host, or a group policy there, close the rsync port?"
+
+
+class WrongContent(VsspcError):
+    """What the daemon serves is not this run's shadow copy. Nothing was backed up from it."""
+
+    exit_code = 43
+    advice = "Do not trust a backup of this host before this is explained; report it, with the JSON log of the run."
+
+
+class TeardownIncomplete(VsspcError):
+    """Something of ours could not be removed from the host; the next run or `vsspc sweep` will."""
+
+    exit_code = 50
+    advice = "Nothing to do: the next run settles it. `vsspc sweep HOST` does it now."
+
+
+class DeadlineExceeded(VsspcError):
+    """A step, or the whole command, used up its time."""
+
+    exit_code = 60
+    advice = "Raise the timeout that the message names, if the host is only slow."
+
+
+class Interrupted(VsspcError):
+    """A signal asked this command to stop."""
+
+    exit_code = 130
+    advice = "The run was undone; start it again when it suits."
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by signal {signal_number}")
+        self.signal_number = signal_number
+        self.exit_code = 128 + signal_number  # type: ignore[misc]  # the one code that is not known to the class

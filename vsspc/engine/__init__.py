@@ -1,0 +1,1 @@
+"""The driver of the machine, its retry policy and its teardown."""

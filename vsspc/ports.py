@@ -1,0 +1,152 @@
+"""The ports: what the engine and the resources need of the world. Types only; `vsspc.adapters` implements them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from vsspc.core.deadline import Deadline
+
+
+class Clock(Protocol):
+    """Time. Nothing else in vsspc reads a clock."""
+
+    def now(self) -> float:
+        """Return the monotonic clock in seconds."""
+        ...
+
+    def wall(self) -> datetime:
+        """Return the time of day, with its zone."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait. Raise Interrupted at once when a stop signal came or comes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """An entry of a folder on the host. Times are seconds since the epoch on the host's own clock."""
+
+    name: str
+    size: int
+    is_folder: bool
+    created: float
+    written: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSecurity:
+    """How a session is protected, as negotiated (for the log, and for the proof in tests)."""
+
+    dialect: str
+    encrypted: bool
+    cipher: str
+
+
+class Transport(Protocol):
+    """One authenticated SMB session with a host, and PAExec behind it.
+
+    Paths are relative to %SystemRoot% (ADMIN$), with backslashes. Every call is bounded by the deadline last given
+    to `until`; when it passes, the call raises DeadlineExceeded and the session is spent. Every foreign exception
+    becomes one of `vsspc.core.errors`. A call after `abort` raises Interrupted or SessionLost.
+    """
+
+    @property
+    def local_address(self) -> str:
+        """This server's address, as the host sees it (an IP address)."""
+        ...
+
+    @property
+    def security(self) -> SessionSecurity:
+        """How the session is protected."""
+        ...
+
+    def until(self, deadline: Deadline) -> AbstractContextManager[None]:
+        """Bound every call inside the `with` block by the deadline."""
+        ...
+
+    def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
+        """Write a whole file. With `exclusive`, raise RemoteFileExists when there is one already."""
+        ...
+
+    def get(self, path: str, limit: int = 1 << 20) -> bytes:
+        """Return a file's bytes, at most the first `limit`. Raise RemoteFileMissing."""
+        ...
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder. Raise RemoteFileExists when the name is taken (also by a file or a link)."""
+        ...
+
+    def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:
+        """Return the entries of a folder that match the pattern. Raise RemoteFileMissing when there is no such folder."""
+        ...
+
+    def delete(self, path: str) -> None:
+        """Delete a file, or an empty folder. One that is not there is fine. Raise SessionLost (transient) when in use."""
+        ...
+
+    def delete_tree(self, path: str) -> None:
+        """Delete a folder and all below it, never through a link. One that is not there is fine."""
+        ...
+
+    def install_service(self, name: str) -> None:
+        """Upload PAExec as `<name>.exe` into %SystemRoot% and create its service under exactly this name.
+
+        Raise PayloadBlocked when the file vanishes or the service is refused, AccessRefused without the right.
+        """
+        ...
+
+    def start(self, service: str, arguments: str) -> int:
+        """Start `cmd.exe <arguments>` asynchronously as LocalSystem through that service; return its Windows PID."""
+        ...
+
+    def remove_service(self, name: str) -> None:
+        """Stop and delete exactly this service and its program. What is not there is fine. Works without install."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the session off, from any thread or a signal handler; waiting calls fail at once."""
+        ...
+
+    def close(self) -> None:
+        """End the session. Never raises."""
+        ...
+
+
+class TransportFactory(Protocol):
+    """Opens sessions with one host (its address, port and credentials are known to the factory)."""
+
+    def open(self, deadline: Deadline) -> Transport:
+        """Connect and authenticate; open ADMIN$ and the service manager. One attempt, bounded by the deadline."""
+        ...
+
+
+class RsyncClient(Protocol):
+    """The real rsync, run on this server against a daemon."""
+
+    def fetch(
+        self, *, address: str, port: int, module: str, user: str, password: str, folder: str, deadline: Deadline
+    ) -> Mapping[str, bytes]:
+        """Fetch `folder` of a module the way BackupPC reads (recursive, --one-file-system, from the module's root).
+
+        Return the bytes by path relative to the module's root, e.g. {"vsspc-ab12/before.txt": b"…"}.
+        Raise DaemonNotReady (transient) when nothing answers in time or it is refused, WrongContent when the
+        module cannot be read.
+        """
+        ...
+
+
+class Sessions(Protocol):
+    """The one-time secrets that BackupPC's side reads."""
+
+    def publish(self, host: str, fields: Iterable[tuple[str, str]]) -> None:
+        """Write the host's session file (mode 0600), whole or not at all."""
+        ...
+
+    def withdraw(self, host: str) -> None:
+        """Remove the host's session file, if there is one."""
+        ...

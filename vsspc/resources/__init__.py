@@ -1,0 +1,1 @@
+"""What a run holds on a host: each resource knows how to acquire and how to release itself."""
