@@ -1,0 +1,34 @@
+# vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
+
+.PHONY: help setup machine lint test demo
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+SOURCES := vsspc tests
+
+help: ## show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+setup: .venv/installed ## install what is missing: Debian packages (root or sudo), and .venv
+
+machine:
+	@sh vsspc/lab/setup-debian.sh
+
+# Rebuilt when what it is made from changed. `machine` comes first (it brings python3-venv) and does not make it stale.
+.venv/installed: setup.cfg pyproject.toml | machine
+	@echo 'setup: installing the Python packages into .venv'
+	@test -x $(PYTHON) || /usr/bin/python3 -m venv .venv
+	@$(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+lint: setup ## ruff, mypy --strict and the import fences
+	@$(PYTHON) -m ruff check --quiet --line-length 120 $(SOURCES)
+	@$(PYTHON) -m mypy --no-error-summary
+	@.venv/bin/lint-imports --no-cache >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
+
+test: lint ## lint, then every test, in parallel; the last line counts them
+	@$(PYTHON) -m pytest -q -n auto
+
+demo: setup ## the main job: a real BackupPC dumps a rehearsal Windows host with open files
+	@$(PYTHON) -m vsspc.lab.demo

@@ -1,0 +1,115 @@
+#
+# BackupPC 4.x settings for a Windows host that vsspc serves: /etc/backuppc/pc/HOST.pl (Debian: /etc/backuppc/HOST.pl).
+#
+# The shape of this file matters to BackupPC's web editor, which rewrites it on every save: one statement a line or
+# block, no comment behind a statement, user commands as plain strings (it destroys the list form), and a true value
+# at the end (BackupPC refuses a file that ends in an undefined one).
+#
+
+#
+# One rsync module for each volume that the host's `volumes` names in /etc/vsspc/vsspc.toml: C for C:, D for D:.
+#
+$Conf{XferMethod} = 'rsyncd';
+$Conf{RsyncShareName} = ['C'];
+
+#
+# Port, user and password are made for each run and loaded by DumpPreShareCmd below. Until then there are none:
+# BackupPC refuses to transfer with an empty password, so nothing else that listens on the host can be read by mistake.
+# Do not put a password here.
+#
+$Conf{RsyncdUserName} = 'vsspc';
+$Conf{RsyncdPasswd} = '';
+
+#
+# The hooks. Without UserCmdCheckStatus = 1 BackupPC ignores a hook that fails.
+# $Conf{DumpPreShareCmd} is Perl that BackupPC evaluates; it takes anything but an explicit $? = 0 for a failure, so a
+# missing or broken VSSPC.pm ends the dump too. The second path is `state_dir` of vsspc.toml.
+#
+$Conf{UserCmdCheckStatus} = 1;
+$Conf{DumpPreUserCmd} = '/opt/vsspc/shims/vsspc-pre --client $client --host $hostIP --type $type';
+$Conf{DumpPreShareCmd} = '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::load($bpc, $args[0], "/var/lib/vsspc") }}';
+$Conf{DumpPostUserCmd} = '/opt/vsspc/shims/vsspc-post --client $client --host $hostIP --xfer-ok $xferOK';
+
+#
+# A full dump that found no file at all is a failure, not an empty backup.
+#
+$Conf{BackupZeroFilesIsFatal} = 1;
+
+#
+# Nothing beyond BackupPC's own RsyncArgs. Above all no --ignore-errors, with which a shadow copy that vanishes in
+# mid-transfer would delete files from the backup.
+#
+$Conf{RsyncArgsExtra} = [];
+
+#
+# The rsync on the host speaks UTF-8, and so does BackupPC: nothing is to be converted.
+#
+$Conf{ClientCharset} = '';
+
+#
+# A shadow copy cannot be written to. An undefined RsyncRestoreArgs hides BackupPC's direct restore; files are
+# restored as a zip or tar archive from its pages.
+#
+$Conf{RsyncRestoreArgs} = undef;
+
+#
+# What is not worth keeping from a Windows volume. Patterns begin at the volume's root; rsync minds upper and lower
+# case, so names that Windows spells in two ways are listed twice. 'C' is the system volume, '*' any other one.
+# First: files that Windows makes anew at each start, and its own stores of shadow copies and deleted files.
+# Then: caches, temporary files and reports. Last: what vsspc itself has on the host while a dump runs.
+#
+$Conf{BackupFilesExclude} = {
+  'C' => [
+    '/pagefile.sys',
+    '/hiberfil.sys',
+    '/swapfile.sys',
+    '/DumpStack.log*',
+    '/System Volume Information/',
+    '/$Recycle.Bin/',
+    '/$RECYCLE.BIN/',
+    '/RECYCLER/',
+    '/$WinREAgent/',
+    '/$Windows.~BT/',
+    '/$WINDOWS.~BT/',
+    '/$Windows.~WS/',
+    '/$SysReset/',
+    '/Config.Msi/',
+    '/MSOCache/',
+    '/Recovery/',
+    '/Windows/Temp/*',
+    '/Windows/Prefetch/',
+    '/Windows/CSC/',
+    '/Windows/SoftwareDistribution/Download/*',
+    '/Windows/MEMORY.DMP',
+    '/Windows/Minidump/',
+    '/Windows/LiveKernelReports/',
+    '/Windows/Logs/CBS/',
+    '/ProgramData/Microsoft/Search/',
+    '/ProgramData/Microsoft/Windows/WER/',
+    '/ProgramData/Microsoft/Network/Downloader/',
+    '/ProgramData/Microsoft/Windows Defender/Scans/',
+    '/ProgramData/Package Cache/',
+    '/Users/*/AppData/Local/Temp/*',
+    '/Users/*/AppData/Local/Microsoft/Windows/INetCache/',
+    '/Users/*/AppData/Local/Microsoft/Windows/Explorer/thumbcache_*.db',
+    '/Users/*/AppData/Local/Microsoft/Windows/WER/',
+    '/Users/*/AppData/Local/Microsoft/WindowsApps/',
+    '/Users/*/AppData/Local/CrashDumps/',
+    '/Users/*/AppData/**/Cache/',
+    '/Users/*/AppData/**/Code Cache/',
+    '/Users/*/AppData/**/GPUCache/',
+    '/Windows/vsspc*',
+    '/vsspc-*/'
+  ],
+  '*' => [
+    '/pagefile.sys',
+    '/System Volume Information/',
+    '/$Recycle.Bin/',
+    '/$RECYCLE.BIN/',
+    '/RECYCLER/',
+    '/Config.Msi/',
+    '/vsspc-*/'
+  ]
+};
+
+1;
