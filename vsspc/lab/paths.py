@@ -1,0 +1,155 @@
+"""Windows paths on a Linux directory: what a process of the lab's host means when it says `C:\\Windows\\x`.
+
+Drive letters and devices are symbolic links below the lab's state folder, so that every process of the lab sees
+a change at once and nobody has to be asked:
+
+    <state>/dos/global/c       -> ../../c               what LocalSystem defines, everybody sees
+    <state>/dos/<account>/b    -> ../../s/3             what an account defines, it alone sees (and sees first)
+    <state>/dev/harddiskvolumeshadowcopy3 -> ../s/3     \\\\?\\GLOBALROOT\\Device\\HarddiskVolumeShadowCopy3
+
+Names are looked up without regard to case. No path leaves its volume: `..` is resolved in the text, as Windows does
+it, and a symbolic link that points outside is refused.
+"""
+
+from __future__ import annotations
+
+import os
+
+SYSTEM = "SYSTEM"
+GLOBALROOT = "\\\\?\\GLOBALROOT\\DEVICE\\"
+FORBIDDEN = frozenset('<>"|?*:')
+
+
+class PathRefused(PermissionError):
+    """The path leaves its volume through a link."""
+
+
+class InvalidName(OSError):
+    """The path has a character that no Windows name can have."""
+
+
+class NoSuchDrive(FileNotFoundError):
+    """Nothing is behind the drive letter or the device."""
+
+
+def normalise(path: str, cwd: str = "C:\\") -> str:
+    """Return the full Windows path, without `.` and `..`. Raise InvalidName.
+
+    `cwd` is a full path with a drive letter. A path relative to another drive's current directory starts at its root.
+    """
+    text = path.replace("/", "\\")
+    if text.upper().startswith(GLOBALROOT):
+        device, _, rest = text[len(GLOBALROOT) :].partition("\\")
+        drive = text[: len(GLOBALROOT)] + device
+    else:
+        text = text.removeprefix("\\\\?\\")
+        if text.startswith("\\\\"):
+            raise InvalidName(f"no network paths in the lab: {path}")
+        if text[1:2] == ":":
+            drive, rest = text[:2].upper(), text[2:]
+            if not drive[0].isalpha():
+                raise InvalidName(path)
+            if not rest.startswith("\\") and drive == cwd[:2].upper():
+                rest = cwd[2:] + "\\" + rest
+        else:
+            drive, rest = cwd[:2].upper(), text if text.startswith("\\") else cwd[2:] + "\\" + text
+    parts: list[str] = []
+    for part in rest.split("\\"):
+        if part == "..":
+            del parts[-1:]
+            continue
+        name = part.rstrip(". ")
+        if not name:
+            continue
+        if FORBIDDEN & set(name) or any(ord(character) < 32 for character in name):
+            raise InvalidName(path)
+        parts.append(name)
+    return drive + "\\" + "\\".join(parts)
+
+
+def split(full: str) -> tuple[str, list[str]]:
+    """Split a full path as `normalise` returns it into its drive or device, and the names below it."""
+    at = len(GLOBALROOT) if full.upper().startswith(GLOBALROOT) else 0
+    drive, _, rest = full[at:].partition("\\")
+    return full[:at] + drive, [part for part in rest.split("\\") if part]
+
+
+def entry(folder: str, name: str) -> str | None:
+    """Return the local path of a name in a local folder, whatever its case; None when there is none."""
+    exact = os.path.join(folder, name)
+    if os.path.lexists(exact):
+        return exact
+    wanted = name.lower()
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return None
+    return next((os.path.join(folder, other) for other in names if other.lower() == wanted), None)
+
+
+class Drives:
+    """The drive letters and devices as one account sees them."""
+
+    def __init__(self, state: str, account: str = SYSTEM) -> None:
+        self.state = os.path.realpath(state)
+        self.account = account
+
+    def letters(self) -> list[str]:
+        """Return the letters in use, as `B:`, sorted."""
+        found: set[str] = set()
+        for namespace in {"global", self._own}:
+            folder = os.path.join(self.state, "dos", namespace)
+            if os.path.isdir(folder):
+                found.update(name.upper() + ":" for name in os.listdir(folder) if len(name) == 1)
+        return sorted(found)
+
+    @property
+    def _own(self) -> str:
+        return "global" if self.account.upper() == SYSTEM else self.account.lower()
+
+    def root(self, drive: str) -> str:
+        """Return the local folder behind a drive (`B:`) or a device path. Raise NoSuchDrive."""
+        if drive.upper().startswith(GLOBALROOT):
+            places = [os.path.join(self.state, "dev", drive[len(GLOBALROOT) :].lower())]
+        else:
+            letter = drive[0].lower()
+            places = [os.path.join(self.state, "dos", space, letter) for space in (self._own, "global")]
+        for place in places:
+            if os.path.islink(place):
+                if os.path.isdir(place):
+                    return os.path.realpath(place)
+                break
+        raise NoSuchDrive(drive)
+
+    def local(self, path: str, cwd: str = "C:\\", *, follow: bool = True) -> str:
+        """Return the local path of a Windows path. What does not exist keeps the case it was given.
+
+        Without `follow`, a link at the very end is meant itself (to delete it). Raise NoSuchDrive, InvalidName,
+        PathRefused.
+        """
+        drive, names = split(normalise(path, cwd))
+        root = self.root(drive)
+        here = root
+        for index, name in enumerate(names):
+            found = entry(here, name)
+            if found is None:
+                return os.path.join(here, *names[index:])
+            last = index == len(names) - 1
+            if os.path.islink(found) and (follow or not last):
+                found = os.path.realpath(found)
+                if found != root and not found.startswith(root + os.sep):
+                    raise PathRefused(path)
+            here = found
+        return here
+
+    def windows(self, local: str) -> str:
+        """Return the Windows path of a local file on a lettered volume, with the first letter that leads to it."""
+        real = os.path.realpath(local)
+        for letter in self.letters():
+            try:
+                root = self.root(letter)
+            except NoSuchDrive:
+                continue
+            if real == root or real.startswith(root + os.sep):
+                return letter + "\\" + os.path.relpath(real, root).replace(os.sep, "\\").removeprefix(".")
+        raise NoSuchDrive(local)
