@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Protocol
 
 from vsspc.core.deadline import Deadline
+from vsspc.core.errors import Interrupted
+from vsspc.core.words import Lease
 
 
 class Clock(Protocol):
@@ -23,7 +25,31 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Raise Interrupted at once when a stop signal came or comes."""
+        """Wait. Raise Interrupted at once when a stop signal came or comes, unless shielded."""
+        ...
+
+    def stopped(self) -> Interrupted | None:
+        """Return the error of the stop signal that came, if one did and we are not shielded from it."""
+        ...
+
+    def shield(self) -> AbstractContextManager[None]:
+        """Inside the `with` block a stop signal is remembered, but interrupts nothing: for the teardown."""
+        ...
+
+
+class Log(Protocol):
+    """Structured events: lines for people on stdout, JSON in the log file."""
+
+    def info(self, event: str, **fields: object) -> None:
+        """Something happened as it should."""
+        ...
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Something went wrong, and the run goes on."""
+        ...
+
+    def failure(self, event: str, error: BaseException) -> None:
+        """A fault of ours: its traceback goes to the JSON log only."""
         ...
 
 
@@ -147,6 +173,34 @@ class Sessions(Protocol):
         """Write the host's session file (mode 0600), whole or not at all."""
         ...
 
+    def read(self, host: str) -> Mapping[str, str] | None:
+        """Return the fields of the host's session file; None when there is none, or it is not in order."""
+        ...
+
     def withdraw(self, host: str) -> None:
         """Remove the host's session file, if there is one."""
+        ...
+
+
+class LeaseStore(Protocol):
+    """The durable leases of this server, one for each host."""
+
+    def lock(self, host: str, wait: float) -> AbstractContextManager[None]:
+        """Hold the host's lock, waiting at most that many seconds for it. Raise LeaseHeld."""
+        ...
+
+    def load(self, host: str) -> Lease | None:
+        """Return the host's lease; None when there never was one. Raise LeaseUnreadable."""
+        ...
+
+    def save(self, lease: Lease) -> None:
+        """Write the lease through to the disk, whole or not at all. Raise LeaseUnreadable when that fails."""
+        ...
+
+    def set_aside(self, host: str) -> str | None:
+        """Move a lease that cannot be read out of the way; return where to. None when there is none."""
+        ...
+
+    def hosts(self) -> list[str]:
+        """Return the names of all hosts that have a lease."""
         ...

@@ -1,0 +1,209 @@
+"""This server's state: `<state_dir>/<host>/` holds the lease, the lock and, during a run, the session file.
+
+All files are 0600 in folders of 0700 whatever the umask is, written whole to a temporary name, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from vsspc.core.errors import ConfigError, LeaseHeld, LeaseUnreadable, VsspcError
+from vsspc.core.words import RUN_ID, Kind, Lease, Resource, State, Volume, check_address, check_host_name
+
+LEASE_VERSION = 1
+_LEASE_LIMIT = 256 * 1024
+_SESSION_LIMIT = 4096
+_SESSION_FIELDS = ("version", "host", "run", "port", "user", "password", "expires")
+
+
+class StateFiles:
+    """Leases and session files below one folder. Implements `LeaseStore` and `Sessions`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    # Leases.
+
+    @contextmanager
+    def lock(self, host: str, wait: float) -> Iterator[None]:
+        """Hold the host's lock (flock: the kernel drops it when the process dies). Raise LeaseHeld after `wait` s."""
+        descriptor = os.open(self._folder(host) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            limit = time.monotonic() + wait
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= limit:
+                        raise LeaseHeld("another vsspc of this server works on the host now").at(host=host) from None
+                    time.sleep(0.05)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def load(self, host: str) -> Lease | None:
+        """Return the lease, None when there is none. Raise LeaseUnreadable when it is not in order."""
+        path = self._path(host, "lease.json")
+        try:
+            with open(path, "rb") as file:
+                content = file.read(_LEASE_LIMIT + 1)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise LeaseUnreadable(f"{path} cannot be read: {error.strerror}").at(host=host) from None
+        try:
+            lease = _lease_from(content)
+        except (ValueError, KeyError, TypeError, VsspcError) as error:
+            raise LeaseUnreadable(f"{path} is not in order: {error}").at(host=host) from None
+        if lease.host != host:
+            raise LeaseUnreadable(f"{path} is the lease of another host").at(host=host)
+        return lease
+
+    def save(self, lease: Lease) -> None:
+        """Write the lease through to the disk. Raise LeaseUnreadable when that fails; the old one is kept then."""
+        record = {"version": LEASE_VERSION, **asdict(lease), "volumes": [volume.name for volume in lease.volumes]}
+        try:
+            self._write(lease.host, "lease.json", json.dumps(record, indent=1).encode("ascii"))
+        except OSError as error:
+            raise LeaseUnreadable(
+                f"the lease cannot be saved in {self._root}: {error.strerror}",
+                advice="Make room on that file system, and let the backup user write there.",
+            ).at(host=lease.host) from None
+
+    def set_aside(self, host: str) -> str | None:
+        """Rename a lease that cannot be read; return its new path. None when there is no lease."""
+        path = self._path(host, "lease.json")
+        aside = path.with_name(f"lease.unreadable-{secrets.token_hex(3)}.json")
+        try:
+            path.rename(aside)
+        except FileNotFoundError:
+            return None
+        return str(aside)
+
+    def hosts(self) -> list[str]:
+        """Return the names of all hosts with a lease, sorted."""
+        with suppress(FileNotFoundError):
+            return sorted(entry.parent.name for entry in self._root.glob("*/lease.json"))
+        return []
+
+    def server_id(self) -> str:
+        """Return this server's own name for owner files: random, made once, kept in the state folder."""
+        path = self._root / "server-id"
+        with suppress(FileNotFoundError):
+            text = path.read_text("ascii").strip()
+            if re.fullmatch(r"[A-Za-z0-9.-]{1,80}", text):
+                return text
+        made = f"{re.sub(r'[^A-Za-z0-9.-]', '-', os.uname().nodename)[:40]}-{secrets.token_hex(4)}"
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        temporary = path.with_name(f".server-id.{secrets.token_hex(4)}")
+        temporary.write_text(made + "\n", "ascii")
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            made = path.read_text("ascii").strip()
+        finally:
+            temporary.unlink()
+        return made
+
+    # Session files.
+
+    def publish(self, host: str, fields: Iterable[tuple[str, str]]) -> None:
+        """Write the session file: one `key=value` a line, read by VSSPC.pm. Raise LeaseUnreadable when it fails."""
+        text = "".join(f"{key}={value}\n" for key, value in fields)
+        try:
+            self._write(host, "session", text.encode("ascii"))
+        except OSError as error:
+            raise LeaseUnreadable(f"the session file cannot be saved: {error.strerror}").at(host=host) from None
+
+    def read(self, host: str) -> Mapping[str, str] | None:
+        """Return the session file's fields, None when there is none or it is not whole."""
+        try:
+            with open(self._path(host, "session"), "rb") as file:
+                text = file.read(_SESSION_LIMIT).decode("ascii")
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+        fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        whole = all(name in fields for name in _SESSION_FIELDS) and fields["port"].isdigit()
+        return fields if whole else None
+
+    def withdraw(self, host: str) -> None:
+        """Remove the session file, if there is one."""
+        with suppress(FileNotFoundError):
+            self._path(host, "session").unlink()
+
+    # Files.
+
+    def _path(self, host: str, name: str) -> Path:
+        return self._root / check_host_name(host) / name
+
+    def _folder(self, host: str) -> Path:
+        folder = self._root / check_host_name(host)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"state_dir {self._root} cannot be used: {error.strerror}",
+                advice="Make it writable for the backup user, or set state_dir.",
+            ).at(host=host) from None
+        return folder
+
+    def _write(self, host: str, name: str, content: bytes) -> None:
+        folder = self._folder(host)
+        temporary = folder / f".{name}.{secrets.token_hex(4)}"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(folder / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+
+def _lease_from(content: bytes) -> Lease:
+    if len(content) > _LEASE_LIMIT:
+        raise ValueError("it is too long")
+    record: dict[str, Any] = json.loads(content)
+    if record["version"] != LEASE_VERSION:
+        raise ValueError(f"its version {record['version']!a} is not {LEASE_VERSION}: a newer vsspc wrote it")
+    run = str(record["run"])
+    if run and not RUN_ID.fullmatch(run):
+        raise ValueError("its run id is malformed")
+    return Lease(
+        host=check_host_name(str(record["host"])),
+        address=check_address(str(record["address"])),
+        run=run,
+        state=State(record["state"]),
+        held=tuple(_resource_from(one) for one in record["held"]),
+        volumes=tuple(Volume(str(name)) for name in record["volumes"]),
+        started=str(record["started"])[:40],
+        changed=str(record["changed"])[:40],
+        error=str(record["error"])[:2000],
+    )
+
+
+def _resource_from(record: dict[str, Any]) -> Resource:
+    kind, run, tag = Kind(record["kind"]), str(record["run"]), str(record["tag"])
+    # A service is removed by the name that stands here: no lease may make us remove anybody else's.
+    expected = rf"vsspc-{run}-[0-9a-f]{{4}}" if kind is Kind.SERVICE else ""
+    if not RUN_ID.fullmatch(run) or not re.fullmatch(expected, tag):
+        raise ValueError("a resource in it is malformed")
+    return Resource(kind, run, tag)

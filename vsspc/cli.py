@@ -1,0 +1,205 @@
+"""The command line: `vsspc pre|post|status|sweep|lab`. The only place that ends the process.
+
+Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so the order is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from importlib import import_module
+
+import click
+
+from vsspc import __version__
+from vsspc.core.errors import InternalError, VsspcError
+from vsspc.core.words import Lease, State, check_host_name
+
+
+class _Commands(click.Group):
+    """Knows the lab by name only: it is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*super().list_commands(ctx), "lab"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "lab":
+            command = import_module("vsspc.lab.command").lab
+            assert isinstance(command, click.Command)
+            return command
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vsspc")
+@click.option("--config", "config_path", metavar="FILE", help="The configuration file [/etc/vsspc/vsspc.toml].")
+@click.pass_context
+def vsspc(context: click.Context, config_path: str | None) -> None:
+    """Back up Windows hosts with BackupPC, open files included."""
+    context.obj = config_path
+
+
+_client = click.option("--client", required=True, metavar="NAME", help="BackupPC's name of the host.")
+
+
+@vsspc.command()
+@_client
+@click.option("--host", "address", required=True, metavar="ADDRESS", help="Where the host is reached.")
+@click.option("--type", "kind", default="full", metavar="full|incr", help="The kind of dump, for the log.")
+@click.pass_obj
+def pre(config_path: str | None, client: str, address: str, kind: str) -> None:
+    """Take a snapshot of the host and serve it by rsyncd, for DumpPreUserCmd."""
+    _run(lambda: _pre(config_path, client, address, kind), client)
+
+
+@vsspc.command()
+@_client
+@click.option("--host", "address", required=True, metavar="ADDRESS", help="Where the host is reached.")
+@click.option("--xfer-ok", default="0", metavar="0|1", help="BackupPC's $xferOK.")
+@click.pass_obj
+def post(config_path: str | None, client: str, address: str, xfer_ok: str) -> None:
+    """Take everything down on the host again, for DumpPostUserCmd."""
+    _run(lambda: _post(config_path, client, address, xfer_ok == "1"), client)
+
+
+@vsspc.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.argument("hosts", nargs=-1, metavar="[HOST]...")
+@click.pass_obj
+def status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> None:
+    """Show what this server holds, and owes, on its hosts."""
+    _run(lambda: _status(config_path, as_json, hosts), None)
+
+
+@vsspc.command()
+@click.argument("client", metavar="HOST")
+@click.option("--host", "address", metavar="ADDRESS", help="Where the host is reached [as in its lease].")
+@click.option("--waiting", is_flag=True, help="Also a run that waits for its post: its dump is lost.")
+@click.pass_obj
+def sweep(config_path: str | None, client: str, address: str | None, waiting: bool) -> None:
+    """Release what is owed on a host."""
+    _run(lambda: _sweep(config_path, client, address, waiting), client)
+
+
+def main() -> None:
+    """The entry point."""
+    vsspc.main(prog_name="vsspc")
+
+
+def _run(command: Callable[[], None], host: str | None) -> None:
+    """Run a command; turn our errors into one line and their exit code."""
+    try:
+        command()
+    except VsspcError as error:
+        error.at(host=host)
+        _fail(error)
+    except Exception as error:  # noqa: BLE001 the traceback is for the JSON log; a person gets one line
+        _fail(InternalError(f"{type(error).__name__}: {error}").at(host=host))
+
+
+def _fail(error: VsspcError) -> None:
+    from vsspc.log import say
+
+    say(sys.stdout, f"vsspc: ERROR {error.line()} [{type(error).__name__}, exit {error.exit_code}]")
+    sys.exit(error.exit_code)
+
+
+def _pre(config_path: str | None, client: str, address: str, kind: str) -> None:
+    from vsspc import wiring
+    from vsspc.log import say
+
+    began = time.monotonic()
+    config = wiring.load_config(config_path)
+    log = wiring.host_log(config, host=check_host_name(client), command="pre")
+    programs = wiring.host_bundle(config, client)
+    with wiring.host_run(config, client, address, log) as run:
+        log.info("pre", type=kind[:20], address=address)
+        lease = run.pre(programs)
+    modules = ", ".join(volume.letter for volume in lease.volumes)
+    took = time.monotonic() - began
+    log.info("pre.done", run=lease.run, took=round(took, 3))
+    say(
+        sys.stdout,
+        f"vsspc: shadow copy of {client} served as rsync module {modules} at {address}, proved; run {lease.run},"
+        f" {took:.1f} s; details in {config.log_file}",
+    )
+
+
+def _post(config_path: str | None, client: str, address: str, transfer_ok: bool) -> None:
+    from vsspc import wiring
+    from vsspc.log import say
+
+    began = time.monotonic()
+    config = wiring.load_config(config_path)
+    log = wiring.host_log(config, host=check_host_name(client), command="post")
+    with wiring.host_run(config, client, address, log) as run:
+        lease = run.post(transfer_ok=transfer_ok)
+    took = time.monotonic() - began
+    log.info("post.done", run=lease.run, state=lease.state.value, took=round(took, 3))
+    if lease.state is State.CLOSED:
+        say(sys.stdout, f"vsspc: nothing of run {lease.run} is left on {client}; {took:.1f} s")
+
+
+def _status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> None:
+    from vsspc import wiring
+
+    store = wiring.state_files(wiring.load_config(config_path))
+    leases: list[Lease] = []
+    unreadable: list[VsspcError] = []
+    for name in hosts or store.hosts():
+        try:
+            lease = store.load(check_host_name(name))
+        except VsspcError as error:
+            unreadable.append(error)
+        else:
+            leases.append(lease or Lease(host=name, address=""))
+    if as_json:
+        click.echo(json.dumps([_record(lease) for lease in leases], indent=1))
+    else:
+        for lease in leases:
+            click.echo(_words(lease))
+        if not leases and not unreadable:
+            click.echo("This server holds nothing on any host.")
+    if unreadable:
+        for error in unreadable[1:]:
+            click.echo(f"vsspc: ERROR {error.line()}")
+        raise unreadable[0]
+
+
+def _record(lease: Lease) -> dict[str, object]:
+    return {**asdict(lease), "volumes": [volume.name for volume in lease.volumes]}
+
+
+def _words(lease: Lease) -> str:
+    held = ", ".join(dict.fromkeys(resource.kind.value.replace("_", " ") for resource in lease.held))
+    meaning = {
+        State.IDLE: "never used",
+        State.WAIT: f"a dump may be running; holds {held}",
+        State.CLOSED: "nothing is left there",
+        State.OWING: f"OWES the release of {held}; the next run settles it, or `vsspc sweep {lease.host}` now",
+    }.get(lease.state, f"in step {lease.state.value}; holds {held or 'nothing yet'}")
+    since = ""
+    if lease.changed:
+        since = f" (run {lease.run}, {datetime.fromisoformat(lease.changed).astimezone():%Y-%m-%d %H:%M:%S %z})"
+    trouble = f"\n    last error: {lease.error}" if lease.error else ""
+    return f"{lease.host}: {meaning}{since}{trouble}"
+
+
+def _sweep(config_path: str | None, client: str, address: str | None, waiting: bool) -> None:
+    from vsspc import wiring
+    from vsspc.core.errors import LeaseUnreadable
+
+    config = wiring.load_config(config_path)
+    log = wiring.host_log(config, host=check_host_name(client), command="sweep")
+    if address is None:
+        try:
+            lease = wiring.state_files(config).load(client)
+        except LeaseUnreadable:
+            lease = None
+        address = lease.address if lease else client
+    with wiring.host_run(config, client, address, log) as run:
+        click.echo(f"vsspc: {_words(run.sweep(also_waiting=waiting))}")

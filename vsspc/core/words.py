@@ -1,0 +1,147 @@
+"""The words of vsspc as types: run, volume, shadow copy set, mapping, resource, lease. Frozen values, no behaviour.
+
+VSS's own terms mean what Microsoft's "Volume Shadow Copy Service" documentation says. A *run* is one pre…post pair;
+every name that it leaves anywhere carries its id, so that nothing of anybody else's is ever taken for ours.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass, field, replace
+
+from vsspc.core.errors import ConfigError
+
+RUN_ID = re.compile(r"[0-9a-f]{12}")
+_VOLUME = re.compile(r"[A-Z]:")
+_HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
+_ADDRESS = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.:_%-]{0,253}[0-9A-Za-z])?")
+
+
+def check_host_name(name: str) -> str:
+    """Return BackupPC's name of a host. Raise ConfigError unless it is safe in a path, a log and a module name.
+
+    It may come from DHCP or DNS, so nothing but letters, digits, `_`, `.` and `-` passes, and no leading dot or dash.
+    """
+    if not _HOST_NAME.fullmatch(name):
+        raise ConfigError(
+            f"the host name {name[:80]!a} is not usable", advice="Use letters, digits, '.', '_' and '-' only."
+        )
+    return name
+
+
+def check_address(address: str) -> str:
+    """Return a host's address (a name or an IP address). Raise ConfigError when it has other characters."""
+    if not _ADDRESS.fullmatch(address):
+        raise ConfigError(f"the address {address[:80]!a} is not usable", advice="Give a host name or IP address.")
+    return address
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Volume:
+    """A volume of the host, by drive letter: `C:`."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not _VOLUME.fullmatch(self.name):
+            raise ConfigError(f"{self.name[:80]!a} is not a volume", advice='Write volumes like "C:".')
+
+    @property
+    def letter(self) -> str:
+        """`C`, which is also the name of the rsyncd module (BackupPC's share)."""
+        return self.name[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowCopy:
+    """One volume as of the snapshot."""
+
+    volume: Volume
+    copy_id: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowSet:
+    """The shadow copies that were made at one instant."""
+
+    set_id: str
+    copies: tuple[ShadowCopy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DriveMapping:
+    """A shadow copy under a drive letter, where rsyncd can serve it."""
+
+    copy: ShadowCopy
+    drive: str
+
+
+class Kind(enum.StrEnum):
+    """The kinds of resource, in the order in which they are released: what reads first, what is read last."""
+
+    SESSION_FILE = "session_file"
+    DAEMON = "daemon"
+    FIREWALL_RULE = "firewall_rule"
+    MAPPING = "mapping"
+    SHADOW_SET = "shadow_set"
+    SERVICE = "service"
+    RUN_FOLDER = "run_folder"
+    OWNER_FILE = "owner_file"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that a run owes a release for; `tag` is its exact name where the run id alone does not give it."""
+
+    kind: Kind
+    run: str
+    tag: str = ""
+
+
+class State(enum.StrEnum):
+    """The states of the machine: six steps and four resting states (WAIT is both)."""
+
+    IDLE = "idle"
+    CLEANUP = "cleanup"
+    SNAPSHOT = "snapshot"
+    MAP = "map"
+    RSYNCD_UP = "rsyncd_up"
+    WAIT = "wait"
+    TEARDOWN = "teardown"
+    CLOSED = "closed"
+    OWING = "owing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """What this server holds on one host: the durable record, saved before each effect.
+
+    `held` lists what is presumed to exist (it was attempted and its release is not confirmed), oldest first; after
+    trouble it may hold resources of more than one run. Times are ISO 8601 with offset.
+    """
+
+    host: str
+    address: str
+    run: str = ""
+    state: State = State.IDLE
+    held: tuple[Resource, ...] = field(default=())
+    volumes: tuple[Volume, ...] = field(default=())
+    started: str = ""
+    changed: str = ""
+    error: str = ""
+
+    def holding(self, resource: Resource) -> Lease:
+        """Return the lease with the resource in `held`."""
+        return self if resource in self.held else replace(self, held=(*self.held, resource))
+
+    def without(self, resource: Resource) -> Lease:
+        """Return the lease with the resource no longer in `held`."""
+        return replace(self, held=tuple(one for one in self.held if one != resource))
+
+    def releases(self) -> list[Resource]:
+        """Return `held` in the order of release: by kind, the youngest run first."""
+        order = list(Kind)
+        youngest_first = list(reversed(self.held))
+        return sorted(youngest_first, key=lambda one: order.index(one.kind))

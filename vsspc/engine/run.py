@@ -1,0 +1,378 @@
+"""The driver: it moves the lease through the machine, saves it before each effect, and turns outcomes into events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from vsspc.core.deadline import Deadline
+from vsspc.core.errors import (
+    BundleIncomplete,
+    DaemonNotReady,
+    InternalError,
+    LeaseUnreadable,
+    SnapshotFailed,
+    SnapshotVanished,
+    TeardownIncomplete,
+    VsspcError,
+    WrongContent,
+)
+from vsspc.core.machine import RESTING, Event, move
+from vsspc.core.plan import STEPS
+from vsspc.core.settings import Bundle, HostSettings
+from vsspc.core.words import DriveMapping, Kind, Lease, Resource, ShadowSet, State
+from vsspc.engine import retry, teardown
+from vsspc.ports import Clock, LeaseStore, Log, RsyncClient, Sessions, Transport, TransportFactory
+from vsspc.resources import daemon, leftovers, mapping, owner, proof, runfolder, service, shadow
+from vsspc.resources.site import Site
+from vsspc.windows.answers import Surroundings
+
+PROOF_SECONDS = 20.0
+"""How long post asks the daemon whether the shadow copy is still there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The world, as the driver needs it. `server` names this server on the host; `token(n)` gives 2n hex digits."""
+
+    transports: TransportFactory
+    rsync: RsyncClient
+    sessions: Sessions
+    store: LeaseStore
+    clock: Clock
+    log: Log
+    token: Callable[[int], str]
+    server: str
+
+
+class HostRun:
+    """One command (pre, post or sweep) on one host."""
+
+    def __init__(self, settings: HostSettings, ports: Ports) -> None:
+        self._settings = settings
+        self._bundle = Bundle({})
+        self._ports = ports
+        self._lease = Lease(host=settings.host, address=settings.address)
+        self._error: VsspcError | None = None
+        self._limit = Deadline(float("inf"), "the command")
+        self._site: Site | None = None
+        self._steps: dict[State, Callable[[Site], None]] = {
+            State.CLEANUP: self._cleanup,
+            State.SNAPSHOT: self._snapshot,
+            State.MAP: self._map,
+            State.RSYNCD_UP: self._rsyncd_up,
+        }
+        self._seen: Surroundings
+        self._shadow_set: ShadowSet
+        self._mappings: tuple[DriveMapping, ...]
+
+    # The three commands.
+
+    def pre(self, bundle: Bundle) -> Lease:
+        """Take the snapshot and serve it; return the lease in WAIT. Raise the first error, with the run undone."""
+        missing = bundle.missing()
+        if missing:
+            raise BundleIncomplete(f"the bundle lacks {', '.join(missing)}").at(host=self._settings.host)
+        self._bundle = bundle
+        settings, clock = self._settings, self._ports.clock
+        seconds = settings.pre_timeout - settings.teardown_reserve
+        self._limit = Deadline.after(clock.now(), seconds, "pre_timeout (less teardown_reserve)")
+        with self._ports.store.lock(settings.host, 0.0):
+            self._adopt(self._ports.store.load(settings.host))
+            self._lease = replace(
+                self._lease,
+                address=settings.address,
+                run=self._ports.token(6),
+                volumes=settings.volumes,
+                started=clock.wall().isoformat(timespec="seconds"),
+                error="",
+            )
+            self._drive(Event.BEGIN)
+        if self._error is not None:
+            raise self._error
+        return self._lease
+
+    def post(self, *, transfer_ok: bool) -> Lease:
+        """Check that the shadow copy outlived a good transfer, and take everything down; return the lease.
+
+        Raise SnapshotVanished when it did not, TeardownIncomplete when something is owed and the host's settings
+        want that to fail the dump.
+        """
+        settings, clock = self._settings, self._ports.clock
+        self._limit = Deadline.after(clock.now(), settings.post_timeout, "post_timeout")
+        with self._ports.store.lock(settings.host, settings.post_timeout):
+            lease = self._ports.store.load(settings.host)
+            if lease is None or lease.state in (State.IDLE, State.CLOSED):
+                self._ports.log.info("post.nothing", why="this server holds nothing on the host")
+                return lease or self._lease
+            if lease.state is State.WAIT:
+                self._lease = lease
+                if transfer_ok:
+                    self._check_outlived()
+            else:
+                self._adopt(lease)
+            self._drive(Event.STOP)
+        return self._end()
+
+    def sweep(self, *, also_waiting: bool = False) -> Lease:
+        """Release what is owed on the host; return the lease. Raise TeardownIncomplete when something stays owed.
+
+        A run that waits for its post is left alone unless `also_waiting`; a lease that cannot be read is set aside,
+        and the host is searched for what carries our names.
+        """
+        settings, clock, store = self._settings, self._ports.clock, self._ports.store
+        self._limit = Deadline.after(clock.now(), settings.post_timeout, "post_timeout")
+        with store.lock(settings.host, 0.0):
+            lease = self._load_or_set_aside()
+            if lease is not None and lease.state is State.WAIT and not also_waiting:
+                self._ports.log.info("sweep.waiting", run=lease.run, why="a dump may be running")
+                return lease
+            if lease is not None and lease.state in (State.IDLE, State.CLOSED):
+                return lease
+            if lease is None:
+                self._lease = self._save(replace(self._lease, run=self._ports.token(6), state=State.OWING))
+            else:
+                self._adopt(lease)
+            self._drive(Event.STOP, search=lease is None)
+        self._settings = replace(settings, teardown_fails_post=True)
+        return self._end()
+
+    # The machine.
+
+    def _adopt(self, lease: Lease | None) -> None:
+        """Start from the lease that is on the disk; a run that nobody drives any more is an orphan."""
+        if lease is None:
+            return
+        self._lease = lease
+        if lease.state not in (State.IDLE, State.OWING, State.CLOSED):
+            self._ports.log.warning("run.orphaned", run=lease.run, state=lease.state.value)
+            self._lease = self._save(move(lease, Event.ORPHANED))
+
+    def _drive(self, event: Event, *, search: bool = False) -> None:
+        try:
+            while True:
+                left = self._lease.state
+                self._lease = self._save(move(self._lease, event))
+                self._ports.log.info("step", left=left.value, entered=self._lease.state.value)
+                if self._lease.state in RESTING:
+                    return
+                event = self._teardown(search) if self._lease.state is State.TEARDOWN else self._step()
+        finally:
+            self._close()
+
+    def _save(self, lease: Lease) -> Lease:
+        """Write the lease. When that fails while a run is being undone, undoing it goes first."""
+        lease = replace(lease, changed=self._ports.clock.wall().isoformat(timespec="milliseconds"))
+        try:
+            self._ports.store.save(lease)
+        except LeaseUnreadable as error:
+            if self._error is None:
+                raise
+            self._ports.log.warning("lease.not_saved", why=error.message)
+        return lease
+
+    def _step(self) -> Event:
+        """Do the step of the lease's state; return the event that came of it."""
+        state = self._lease.state
+        step, began = STEPS[state], self._ports.clock.now()
+        limit = Deadline.after(began, self._settings.timeouts[step.timeout], f"timeouts.{step.timeout}")
+        try:
+            site = self._site or self._open(self._limit)
+            site.deadline = limit.sooner(self._limit)
+            with site.transport.until(site.deadline):
+                self._steps[state](site)
+        except VsspcError as error:
+            stopped = self._ports.clock.stopped()
+            self._fail(stopped or error)
+            return Event.STOP if stopped else Event.FAILED
+        except Exception as error:  # noqa: BLE001 a fault of ours: the run is undone like any other
+            self._fail(InternalError(f"{type(error).__name__}: {error}"))
+            self._ports.log.failure("step.fault", error)
+            return Event.FAILED
+        self._ports.log.info("step.done", took=round(self._ports.clock.now() - began, 3))
+        return Event.DONE
+
+    def _fail(self, error: VsspcError) -> None:
+        error.at(host=self._settings.host, step=self._lease.state.value)
+        if self._error is None:
+            self._error = error
+        self._lease = replace(self._lease, error=error.line())
+        self._ports.log.warning("step.failed", error=type(error).__name__, why=error.message, code=error.exit_code)
+
+    # The steps.
+
+    def _cleanup(self, site: Site) -> None:
+        """Settle what earlier runs owe here, own the host, and prepare the run's folder."""
+        run = self._lease.run
+        earlier = [one for one in self._lease.releases() if one.run != run]
+        if earlier:
+            self._settle(site)
+        owner.acquire(site, run, self._ports.server)
+        for found in leftovers.find(site, run):
+            site.intend(found)
+        if any(one.run != run for one in self._lease.held):
+            self._settle(site, keep=run)
+        self._seen = runfolder.acquire(site, run)
+
+    def _settle(self, site: Site, keep: str = "") -> None:
+        owed = teardown.release_all(site, lambda: [one for one in self._lease.releases() if one.run != keep])
+        if owed:
+            raise TeardownIncomplete(
+                f"an earlier run still holds {owed[0].resource.kind.value}: {owed[0].error.message}",
+                advice="The next run tries again. `vsspc status` shows what is owed.",
+            )
+
+    def _snapshot(self, site: Site) -> None:
+        run = self._lease.run
+        uploaded = False
+
+        def attempt() -> ShadowSet:
+            nonlocal uploaded
+            shadow.begin(site, run)
+            if not uploaded:
+                runfolder.upload_daemon(site, run)
+                uploaded = True
+            return shadow.complete(site, run)
+
+        self._shadow_set = retry.call(
+            attempt,
+            what="snapshot",
+            tuning=self._settings.retry["snapshot"],
+            clock=site.clock,
+            deadline=site.deadline,
+            log=site.log,
+            on=SnapshotFailed,
+        )
+
+    def _map(self, site: Site) -> None:
+        self._mappings = mapping.acquire(site, self._lease.run, self._shadow_set, self._seen)
+
+    def _rsyncd_up(self, site: Site) -> None:
+        daemon.acquire(site, self._lease.run, self._mappings, self._seen)
+        for resource in self._lease.releases():
+            if resource.kind is Kind.SERVICE:
+                # What we started lives on without it; during the dump nothing but the daemon is on the host.
+                service.release(site, resource)
+                site.confirm(resource)
+
+    # The end.
+
+    def _teardown(self, search: bool) -> Event:
+        """Release everything, over a fresh session and with a time of its own."""
+        self._close()
+        for resource in self._lease.releases():
+            if resource.kind is Kind.SESSION_FILE:  # needs no session: the password goes even if the host is gone
+                self._ports.sessions.withdraw(self._settings.host)
+                self._confirm(resource)
+        if not self._lease.held and not search:
+            return Event.RELEASED
+        clock = self._ports.clock
+        seconds = self._settings.teardown_reserve if self._error else self._limit.left(clock.now())
+        limit = Deadline.after(clock.now(), seconds, "teardown_reserve" if self._error else self._limit.name)
+        with clock.shield():
+            try:
+                site = self._open(limit)
+                site.deadline = limit
+                with site.transport.until(limit):
+                    if search:
+                        owner.acquire(site, self._lease.run, self._ports.server)
+                        for found in leftovers.find(site, self._lease.run):
+                            site.intend(found)
+                    owed = teardown.release_all(site, self._lease.releases)
+            except VsspcError as error:
+                self._ports.log.warning("teardown.failed", why=error.message)
+                self._lease = replace(self._lease, error=self._lease.error or error.line())
+                return Event.STUCK
+        if owed:
+            self._lease = replace(self._lease, error=self._lease.error or owed[0].error.message)
+        return Event.STUCK if owed else Event.RELEASED
+
+    def _end(self) -> Lease:
+        if self._error is not None:
+            raise self._error
+        if self._lease.state is State.OWING:
+            kinds = ", ".join(sorted({one.kind.value for one in self._lease.held}))
+            error = TeardownIncomplete(f"still on the host: {kinds} ({self._lease.error})").at(host=self._settings.host)
+            if self._settings.teardown_fails_post:
+                raise error
+            self._ports.log.warning("owing", why=error.line())
+        return self._lease
+
+    def _check_outlived(self) -> None:
+        """Note SnapshotVanished unless the daemon still serves this run's shadow copy."""
+        ports, lease = self._ports, self._lease
+        fields = ports.sessions.read(lease.host)
+        limit = Deadline.after(ports.clock.now(), PROOF_SECONDS, "the last proof").sooner(self._limit)
+        try:
+            if fields is None:
+                raise WrongContent("the session file of the run is gone")
+            proof.prove(
+                ports.rsync,
+                limit,
+                lease.run,
+                address=lease.address,
+                port=int(fields["port"]),
+                user=fields["user"],
+                password=fields["password"],
+                volumes=lease.volumes,
+            )
+        except (DaemonNotReady, WrongContent) as error:
+            self._fail(SnapshotVanished(f"the shadow copy did not outlive the transfer: {error.message}"))
+
+    # Sessions.
+
+    def _open(self, limit: Deadline) -> Site:
+        """Open a session, with the host's retries; the site is closed by `_close`."""
+        settings, ports = self._settings, self._ports
+
+        def attempt() -> Transport:
+            each = Deadline.after(ports.clock.now(), settings.timeouts["connect"], "timeouts.connect")
+            return ports.transports.open(each.sooner(limit))
+
+        transport = retry.call(
+            attempt,
+            what="connect",
+            tuning=settings.retry["connect"],
+            clock=ports.clock,
+            deadline=limit,
+            log=ports.log,
+            on=VsspcError,
+        )
+        security = transport.security
+        ports.log.info("session", dialect=security.dialect, encrypted=security.encrypted, cipher=security.cipher)
+        self._site = Site(
+            settings=settings,
+            bundle=self._bundle,
+            transport=transport,
+            rsync=ports.rsync,
+            sessions=ports.sessions,
+            clock=ports.clock,
+            log=ports.log,
+            deadline=limit,
+            token=ports.token,
+            intend=self._intend,
+            confirm=self._confirm,
+        )
+        return self._site
+
+    def _close(self) -> None:
+        if self._site is not None:
+            self._site.transport.close()
+            self._site = None
+
+    def _intend(self, resource: Resource) -> None:
+        self._lease = self._save(self._lease.holding(resource))
+
+    def _confirm(self, resource: Resource) -> None:
+        self._lease = self._save(self._lease.without(resource))
+
+    # Odd leases.
+
+    def _load_or_set_aside(self) -> Lease | None:
+        try:
+            return self._ports.store.load(self._settings.host)
+        except LeaseUnreadable as error:
+            where = self._ports.store.set_aside(self._settings.host)
+            self._ports.log.warning("lease.set_aside", why=error.message, where=where)
+            return None
+

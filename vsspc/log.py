@@ -1,0 +1,135 @@
+"""Logging: lines for people on stdout (BackupPC puts them into XferLOG), JSON with everything into a file.
+
+People see what happened in short; details, and tracebacks of faults of ours, are in the JSON log only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, MutableMapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+from vsspc.core.errors import ConfigError
+from vsspc.ports import Log
+
+_FOREIGN = ("pypsexec", "smbprotocol", "spnego")
+_SECRET_KEYS = frozenset({"password", "secret", "credentials"})
+
+_LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "step": lambda f: f"step {f['entered']}",
+    "session": lambda f: f"SMB {f['dialect']}, {'encrypted with ' + f['cipher'] if f['encrypted'] else 'NOT encrypted'}",
+    "retry": lambda f: f"{f['what']}: attempt {f['attempt']} failed ({f['why']}); again in {f['wait']} s",
+    "run.orphaned": lambda f: f"settling run {f['run']}, which ended in step {f['state']} without its post",
+    "post.nothing": lambda f: str(f["why"]),
+    "owing": lambda f: f"still owed: {f.get('what', '')} {f['why']}".replace("  ", " "),
+    "sweep.waiting": lambda f: f"run {f['run']} waits for its post: {f['why']}",
+    "lease.set_aside": lambda f: f"the lease was set aside as {f['where']}: {f['why']}",
+    "lease.not_saved": lambda f: str(f["why"]),
+    "owner.replaced": lambda f: f"replaced the owner file of {f['holder']}, {f['age']} s old",
+    "teardown.failed": lambda f: f"teardown: {f['why']}",
+}
+"""The events that people see, and how. All others are for the JSON log."""
+
+
+def open_log(file: Path | None, stdout: TextIO, **bound: object) -> Log:
+    """Return a log that writes to stdout and, if given, appends to the JSON file. Raise ConfigError.
+
+    The loggers of the SMB libraries are held at WARNING: pypsexec logs whole settings messages at INFO.
+    """
+    for name in _FOREIGN:
+        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
+    stream = _open(file) if file else None
+    logger = structlog.wrap_logger(
+        _Sink(stream),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=False),
+            _redact,
+            _Tee(stdout),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        cache_logger_on_first_use=False,
+    )
+    return _StructLog(logger.bind(**bound, pid=os.getpid()))
+
+
+class _StructLog:
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+
+    def info(self, event: str, **fields: object) -> None:
+        self._logger.info(event, **fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        self._logger.warning(event, **fields)
+
+    def failure(self, event: str, error: BaseException) -> None:
+        self._logger.error(event, traceback="".join(traceback.format_exception(error)))
+
+
+class _Sink:
+    """The last stop: one JSON line to the file. A full disk must not stop a teardown."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def msg(self, message: str) -> None:
+        if self._stream is None:
+            return
+        try:
+            self._stream.write(message + "\n")
+            self._stream.flush()
+        except OSError:
+            self._stream = None
+
+    debug = info = warning = error = msg
+
+
+class _Tee:
+    """Tell people the events that concern them, one line each."""
+
+    def __init__(self, stdout: TextIO) -> None:
+        self._stdout = stdout
+
+    def __call__(self, logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        line = _LINES.get(str(fields["event"]))
+        if line is not None:
+            say(self._stdout, f"vsspc: {line(fields)}")
+        return fields
+
+
+def say(stream: TextIO, line: str) -> None:
+    """Write one line for people. A reader who has gone (BackupPC was stopped) does not stop the run."""
+    try:
+        stream.write(line + "\n")
+        stream.flush()
+    except (BrokenPipeError, ValueError):
+        # Nobody reads any more; later writes, the interpreter's own at exit too, must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _redact(logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key in fields.keys() & _SECRET_KEYS:
+        fields[key] = "***"
+    return fields
+
+
+def _open(file: Path) -> TextIO:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+        descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise ConfigError(
+            f"log_file {file} cannot be opened: {error.strerror}",
+            advice="Make its folder writable for the backup user, or set log_file.",
+        ) from None
+    return os.fdopen(descriptor, "a", encoding="utf-8")

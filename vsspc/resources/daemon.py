@@ -1,0 +1,120 @@
+"""The rsync daemon of a run, and what BackupPC's side needs to use it: port, user and one-time password."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from vsspc.core.errors import DaemonNotReady, DaemonNotStarted, PortTaken, RemoteFileMissing, VsspcError, WrongContent
+from vsspc.core.words import DriveMapping, Kind, Resource
+from vsspc.resources import jobs
+from vsspc.resources.proof import prove
+from vsspc.resources.site import Site
+from vsspc.resources.waiting import FIRST, MOST
+from vsspc.windows import scripts
+from vsspc.windows.answers import Surroundings, tail
+from vsspc.windows.names import DAEMON_LOG, SECRETS, Names
+from vsspc.windows.rsyncdconf import DaemonSettings, rsyncd_conf, secrets_file
+
+RSYNC_SOCKET_ERROR = 10
+"""rsync(1): "Error in socket I/O": for a daemon that just started, the port could not be bound."""
+WRONG_CONTENT_GRACE = 1.0
+"""Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
+
+
+def acquire(site: Site, run: str, mappings: Sequence[DriveMapping], seen: Surroundings) -> None:
+    """Start the daemon, prove that it serves the shadow copies, and publish the session file for BackupPC.
+
+    The secrets are written here, after the shadow copy was made, so that they are not in the backup.
+    Raise PortTaken, DaemonNotStarted, DaemonNotReady or WrongContent.
+    """
+    names, settings = Names(run), site.settings
+    client = site.transport.local_address
+    told = DaemonSettings(port=settings.rsync_port, user=settings.rsync_user, client=client)
+    password = site.token(24)
+    conf = rsyncd_conf(names, told, mappings, system_root=seen.system_root)
+    jobs.put(site, run, "rsyncd.conf", conf)
+    jobs.put(site, run, SECRETS, secrets_file(told.user, password))
+    if settings.firewall:
+        site.intend(Resource(Kind.FIREWALL_RULE, run))
+    site.intend(Resource(Kind.DAEMON, run))
+    script = scripts.serve(
+        names, system_root=seen.system_root, port=told.port, client=client, firewall=settings.firewall
+    )
+    jobs.start(site, run, "serve", script)
+    _await_proof(site, run, told, password)
+    site.intend(Resource(Kind.SESSION_FILE, run))
+    expires = site.clock.wall() + timedelta(seconds=settings.max_ttl)
+    site.sessions.publish(
+        settings.host,
+        [
+            ("version", "1"),
+            ("host", settings.host),
+            ("run", run),
+            ("port", str(told.port)),
+            ("user", told.user),
+            ("password", password),
+            ("expires", str(int(expires.timestamp()))),
+        ],
+    )
+
+
+def release_session_file(site: Site, resource: Resource) -> None:
+    """Withdraw the password and port from BackupPC's side."""
+    del resource
+    site.sessions.withdraw(site.settings.host)
+
+
+def _await_proof(site: Site, run: str, told: DaemonSettings, password: str) -> None:
+    """Prove the content as soon as the daemon answers; find out why when it does not."""
+    pause, wrong_since = FIRST, float("inf")
+    while True:
+        try:
+            prove(
+                site.rsync,
+                site.deadline,
+                run,
+                address=site.settings.address,
+                port=told.port,
+                user=told.user,
+                password=password,
+                volumes=site.settings.volumes,
+            )
+            return
+        except (DaemonNotReady, WrongContent) as error:
+            _check_alive(site, run, told.port)
+            now = site.clock.now()
+            if isinstance(error, WrongContent):
+                wrong_since = min(wrong_since, now)
+                if now - wrong_since >= WRONG_CONTENT_GRACE:
+                    raise
+            if site.deadline.spent(now + pause):
+                raise
+        site.clock.sleep(pause)
+        pause = min(pause * 1.5, MOST)
+
+
+def _check_alive(site: Site, run: str, port: int) -> None:
+    """Raise the reason when the daemon's job has ended: it never does while the daemon runs."""
+    done = jobs.result(site, run, "serve")
+    if done is None:
+        return
+    log = _daemon_log(site, run)
+    error: VsspcError
+    if done.code == RSYNC_SOCKET_ERROR or b"bind" in log:
+        error = PortTaken(f"TCP port {port} of the host is in use by another program")
+    elif done.code == scripts.RULE_FAILED:
+        error = DaemonNotStarted(
+            f"the firewall rule could not be added: {tail(done.output)}",
+            advice="Allow rules to be added on the host, or set firewall = false and open the port there for good.",
+        )
+    else:
+        error = DaemonNotStarted(f"rsync ended with {done.code}: {tail(log + done.output)}")
+    raise error
+
+
+def _daemon_log(site: Site, run: str) -> bytes:
+    try:
+        return site.transport.get(Names(run).path(DAEMON_LOG), 16 * 1024)
+    except RemoteFileMissing:
+        return b""

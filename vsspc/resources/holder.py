@@ -1,0 +1,67 @@
+"""How a run on the host is brought to its end: its holder is told to stop, and takes everything down by itself.
+
+Where there is no holder any more (the host was restarted, somebody ended it) the job `settle` runs the very same
+script. Either way RELEASE_REPORT tells what is left; nothing is believed gone that the host did not say is gone.
+"""
+
+from __future__ import annotations
+
+from vsspc.core.deadline import Deadline
+from vsspc.core.errors import DeadlineExceeded, RemoteFileMissing, TeardownIncomplete
+from vsspc.core.words import Kind
+from vsspc.resources import jobs
+from vsspc.resources.site import Site
+from vsspc.resources.waiting import poll
+from vsspc.windows import scripts
+from vsspc.windows.answers import release_report, requester_lives
+from vsspc.windows.names import RELEASE_REPORT, STOP, Names
+
+GRACE = 15.0
+"""Seconds for a holder to answer: one turn of its loop, and the commands of the release script."""
+
+HELD_KINDS = frozenset({Kind.DAEMON, Kind.FIREWALL_RULE, Kind.MAPPING, Kind.SHADOW_SET})
+"""What goes with the holder, all at once."""
+
+
+def end(site: Site, run: str) -> None:
+    """Bring the run's holder to its end: daemon, firewall rule, mapping and shadow copy set are gone on return.
+
+    Raise TeardownIncomplete when something is left; also when vshadow still lives: one that is making a shadow copy
+    must not be killed (VSS may stay "in progress" for everybody), and ends by itself, since `stop` is there.
+    """
+    names = Names(run)
+    try:
+        present = {entry.name.lower() for entry in site.transport.list(names.folder)}
+    except RemoteFileMissing:
+        return
+    if "release.cmd" not in present:
+        return
+    site.transport.put(names.path(STOP), b"")
+    if "hold.out" in present and _holder_ended(site, run) and not _left(site, run):
+        return
+    done = jobs.run_job(site, run, "settle", scripts.settle(names))
+    if requester_lives(done.output, names.requester_image):
+        raise TeardownIncomplete("VSS is still making or releasing this run's shadow copy", transient=True)
+    left = _left(site, run)
+    if left:
+        raise TeardownIncomplete(f"left on the host: {', '.join(left)}", transient=True)
+
+
+def _holder_ended(site: Site, run: str) -> bool:
+    """Wait a little for the holder to end by itself."""
+    grace = Deadline.after(site.clock.now(), GRACE, "the holder's grace").sooner(site.deadline)
+    try:
+        poll(site.clock, grace, lambda: jobs.result(site, run, "hold"), "the holder's end")
+    except DeadlineExceeded:
+        if site.deadline.spent(site.clock.now()):
+            raise
+        return False
+    return True
+
+
+def _left(site: Site, run: str) -> list[str]:
+    """What the release script could not remove, in words."""
+    try:
+        return release_report(site.transport.get(Names(run).path(RELEASE_REPORT), 4096)).left()
+    except RemoteFileMissing:
+        return ["whatever its missing report would name"]

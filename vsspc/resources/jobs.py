@@ -1,0 +1,69 @@
+"""Remote commands as files: a job is a script in the run's folder, its output file and its exit-code file.
+
+No run holds a pipe to the host, so none can hang on one; a lost session can be taken up again where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vsspc.core.errors import RemoteFileMissing
+from vsspc.resources import service
+from vsspc.resources.site import Site
+from vsspc.resources.waiting import poll
+from vsspc.windows import scripts
+from vsspc.windows.answers import exit_code
+from vsspc.windows.names import Names
+
+OUTPUT_LIMIT = 256 * 1024
+"""Bytes of a job's output that are read; a hostile host may offer more."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How a job ended."""
+
+    code: int
+    output: bytes
+
+
+def put(site: Site, run: str, name: str, text: str) -> None:
+    """Write a text file of ours into the run's folder. All of them are ASCII."""
+    site.transport.put(Names(run).path(name), text.encode("ascii"))
+
+
+def start(site: Site, run: str, job: str, script: str) -> int:
+    """Upload the job and start it as LocalSystem; return its Windows PID. An earlier result of the name is gone."""
+    names = Names(run)
+    site.transport.delete(names.path(f"{job}.rc"))
+    put(site, run, f"{job}.cmd", script)
+    pid = site.transport.start(service.acquire(site, run), scripts.arguments_for(names, job))
+    site.log.info("job.started", job=job, pid=pid)
+    return pid
+
+
+def result(site: Site, run: str, job: str) -> JobResult | None:
+    """Return the job's result, or None while it runs."""
+    names = Names(run)
+    try:
+        code = exit_code(site.transport.get(names.path(f"{job}.rc"), 64))
+    except RemoteFileMissing:
+        return None
+    try:
+        output = site.transport.get(names.path(f"{job}.out"), OUTPUT_LIMIT)
+    except RemoteFileMissing:
+        output = b""
+    return JobResult(code, output)
+
+
+def wait(site: Site, run: str, job: str) -> JobResult:
+    """Return the job's result, once it has one. Raise DeadlineExceeded at the step's deadline."""
+    return poll(site.clock, site.deadline, lambda: result(site, run, job), f"the job {job}")
+
+
+def run_job(site: Site, run: str, job: str, script: str) -> JobResult:
+    """Run a job to its end."""
+    start(site, run, job, script)
+    done = wait(site, run, job)
+    site.log.info("job.ended", job=job, code=done.code)
+    return done

@@ -1,0 +1,34 @@
+"""What runs without a lease left on the host: found by our exact names, and only while we own the host."""
+
+from __future__ import annotations
+
+import re
+
+from vsspc.core.errors import RemoteFileMissing
+from vsspc.core.words import RUN_ID, Kind, Resource
+from vsspc.resources.site import Site
+from vsspc.windows.names import RUNS
+
+_SERVICE_FILE = re.compile(rf"(vsspc-({RUN_ID.pattern})-[0-9a-f]{{4}})\.exe", re.IGNORECASE)
+
+
+def find(site: Site, own_run: str) -> list[Resource]:
+    """Return what other runs may have left: their folders, with all that these may hold, and their services.
+
+    Nobody else can be at work: the owner file is ours. Names that are not exactly ours are left alone.
+    """
+    found: list[Resource] = []
+    try:
+        entries = site.transport.list(RUNS)
+    except RemoteFileMissing:
+        entries = []
+    for entry in entries:
+        run = entry.name.lower()
+        if entry.is_folder and RUN_ID.fullmatch(run) and run != own_run:
+            kinds = (Kind.RUN_FOLDER, Kind.SHADOW_SET, Kind.MAPPING, Kind.FIREWALL_RULE, Kind.DAEMON)
+            found += [Resource(kind, run) for kind in kinds]
+    for entry in site.transport.list("", "vsspc-*.exe"):
+        match = _SERVICE_FILE.fullmatch(entry.name)
+        if match and match[2].lower() != own_run:
+            found.append(Resource(Kind.SERVICE, match[2].lower(), match[1]))
+    return found

@@ -1,0 +1,33 @@
+"""What every resource works with: one host, one command, and the ports to reach them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vsspc.core.deadline import Deadline
+from vsspc.core.settings import Bundle, HostSettings
+from vsspc.core.words import Resource
+from vsspc.ports import Clock, Log, RsyncClient, Sessions, Transport
+
+
+@dataclass(slots=True, kw_only=True)
+class Site:
+    """One host during one command. `intend` and `confirm` write the lease: before an effect, after a release.
+
+    `deadline` is the current step's; the driver sets it. `token(n)` returns 2n random hexadecimal digits.
+    `services` remembers the service that this session installed for a run.
+    """
+
+    settings: HostSettings
+    bundle: Bundle
+    transport: Transport
+    rsync: RsyncClient
+    sessions: Sessions
+    clock: Clock
+    log: Log
+    deadline: Deadline
+    token: Callable[[int], str]
+    intend: Callable[[Resource], None]
+    confirm: Callable[[Resource], None]
+    services: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,79 @@
+"""rsyncd.conf and its secrets file, as text.
+
+Facts: rsyncd.conf(5); the shape of BackupPC's own cygwin-rsyncd package. No `uid`/`gid`: as LocalSystem Cygwin's rsync
+would fail in setuid (backuppc/cygwin-rsyncd issue 3). `charset` answers a client that sends --iconv (backuppc issue
+116). `strict modes = false`: Cygwin fakes the modes of the secrets file, whose protection is the folder's ACL.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from vsspc.core.errors import ConfigError
+from vsspc.core.words import DriveMapping
+from vsspc.windows.names import DAEMON_LOG, SECRETS, Names, cygwin_path
+
+_USER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """What the daemon of a run is told. `port` is a TCP port, `client` the only address that may connect."""
+
+    port: int
+    user: str
+    client: str
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise ConfigError(f"rsync_port {self.port} is not a TCP port")
+        if not _USER.fullmatch(self.user):
+            raise ConfigError(f"rsync_user {self.user[:80]!a} is not usable", advice="Use letters, digits, ._-")
+        ip_address(self.client)
+
+
+def rsyncd_conf(
+    names: Names, settings: DaemonSettings, mappings: Sequence[DriveMapping], *, system_root: str
+) -> str:
+    """Return the text of rsyncd.conf: one read-only, unlisted module per volume, named after its letter."""
+
+    def own(name: str) -> str:
+        return cygwin_path(system_root, names.path(name))
+
+    lines = [
+        "use chroot = false",
+        "strict modes = false",
+        f"port = {settings.port}",
+        f"pid file = {own('rsyncd.pid')}",
+        f"lock file = {own('rsyncd.lock')}",
+        f"log file = {own(DAEMON_LOG)}",
+        "charset = utf-8",
+        "",
+    ]
+    for mapping in mappings:
+        lines += [
+            f"[{mapping.copy.volume.letter}]",
+            f"    path = /cygdrive/{mapping.drive[0].lower()}/",
+            "    read only = true",
+            "    list = false",
+            f"    auth users = {settings.user}",
+            f"    secrets file = {own(SECRETS)}",
+            f"    hosts allow = {settings.client}",
+            "    hosts deny = *",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def secrets_file(user: str, password: str) -> str:
+    """Return the text of the secrets file. It ends with a newline: without it rsync loses the last line.
+
+    Raise ValueError for a password that could break the line (ours is made by `secrets.token_urlsafe`).
+    """
+    if not _PASSWORD.fullmatch(password):
+        raise ValueError("a one-time password has 16 to 128 letters, digits, - and _")
+    return f"{user}:{password}\n"

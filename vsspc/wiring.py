@@ -1,0 +1,103 @@
+"""The composition root: from a configuration to a HostRun with real ports. The only module that knows every class."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from vsspc import config as configuration
+from vsspc.adapters.clock import SystemClock
+from vsspc.adapters.serverfiles import bundle, credentials
+from vsspc.adapters.statefiles import StateFiles
+from vsspc.config import Config
+from vsspc.core.deadline import Deadline
+from vsspc.core.settings import Bundle
+from vsspc.engine.run import HostRun, Ports
+from vsspc.log import open_log
+from vsspc.ports import Log, Transport, TransportFactory
+
+
+def load_config(path: str | None) -> Config:
+    """Return the configuration: `path`, else $VSSPC_CONFIG, else /etc/vsspc/vsspc.toml. Raise ConfigError."""
+    return configuration.load(Path(path or os.environ.get("VSSPC_CONFIG") or configuration.DEFAULT_PATH))
+
+
+def state_files(config: Config) -> StateFiles:
+    """Return this server's leases and session files."""
+    return StateFiles(config.state_dir)
+
+
+def host_log(config: Config, **bound: object) -> Log:
+    """Return the log, every event of which carries the given fields."""
+    return open_log(config.log_file, sys.stdout, **bound)
+
+
+def host_bundle(config: Config, host: str) -> Bundle:
+    """Return the Windows programs for a host. Raise BundleIncomplete when the folder cannot be read."""
+    return bundle(config.host_table(host).bundle)
+
+
+@contextmanager
+def host_run(config: Config, host: str, address: str, log: Log) -> Iterator[HostRun]:
+    """Give one command's HostRun; inside, the first TERM, INT or HUP stops it in order, the second at once."""
+    from vsspc.adapters.psexec import PaexecTransportFactory
+    from vsspc.adapters.rsyncclient import RsyncCommand
+
+    settings = config.settings(host, address)
+    account = credentials(config.host_table(host).credentials_file, os.environ)
+    clock, state = SystemClock(), state_files(config)
+    transports = _Abortable(
+        PaexecTransportFactory(
+            address=settings.address, port=settings.smb_port, credentials=account, encrypt=settings.encrypt, clock=clock
+        )
+    )
+    ports = Ports(
+        transports=transports,
+        rsync=RsyncCommand(clock),
+        sessions=state,
+        store=state,
+        clock=clock,
+        log=log,
+        token=secrets.token_hex,
+        server=state.server_id(),
+    )
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if clock.stopped_by is not None:
+            # Twice asked: go now. The lease says what is held, the next run settles it.
+            os._exit(128 + number)
+        clock.stop(number)
+        if not clock.shielded:
+            transports.abort()
+
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield HostRun(settings, ports)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        clock.close()
+
+
+class _Abortable:
+    """A factory that remembers its last session, so that a signal handler can cut it off."""
+
+    def __init__(self, factory: TransportFactory) -> None:
+        self._factory = factory
+        self._last: Transport | None = None
+
+    def open(self, deadline: Deadline) -> Transport:
+        self._last = None
+        self._last = self._factory.open(deadline)
+        return self._last
+
+    def abort(self) -> None:
+        if self._last is not None:
+            self._last.abort()
