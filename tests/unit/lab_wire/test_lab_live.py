@@ -29,6 +29,7 @@ from smbprotocol.exceptions import (
     FSDriverRequired,
     LogonFailure,
     SMBConnectionClosed,
+    SMBException,
     SMBResponseException,
 )
 from smbprotocol.tree import TreeConnect
@@ -258,7 +259,9 @@ def test_a_restart_drops_connections_and_processes_and_starts_anew(lab: Lab, con
     connected.disconnect = lambda: None  # its connection went with the host
 
 
-def test_a_missing_admin_share_is_a_bad_network_name(tmp_path: Path) -> None:
+@pytest.fixture
+def bare_lab() -> Iterator[Lab]:
+    """A lab without ADMIN$ and without encryption."""
     with tempfile.TemporaryDirectory(prefix="vsspc-") as folder:
         lab = Lab(Path(folder))
         lab.samba = Samba(
@@ -267,16 +270,25 @@ def test_a_missing_admin_share_is_a_bad_network_name(tmp_path: Path) -> None:
             port=lab.port,
             shares={"C$": lab.drive.root},
             accounts=[ADMINISTRATOR],
+            encryption="off",
         )
         try:
             lab.start()
-            client = lab.client()
-            client.connect()
-            with pytest.raises(BadNetworkName):
-                client.create_service()
-            client.disconnect()
+            yield lab
         finally:
             lab.close()
+
+
+def test_a_missing_admin_share_and_a_server_without_encryption(bare_lab: Lab) -> None:
+    with pytest.raises(SMBException, match="does not support it"):
+        bare_lab.client().connect()
+    plain = Client(bare_lab.address, ADMINISTRATOR.name, ADMINISTRATOR.password, port=bare_lab.port, encrypt=False)
+    plain.connect()
+    with pytest.raises(BadNetworkName):
+        plain.create_service()
+    plain.disconnect()
+    (event,) = bare_lab.events.of("pipe-open", pipe="svcctl")
+    assert (event["encrypted"], event["dialect"], event["cipher"]) == (False, "", "")
 
 
 ORPHAN = """
