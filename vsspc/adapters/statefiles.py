@@ -64,7 +64,7 @@ class StateFiles:
             raise LeaseUnreadable(f"{path} cannot be read: {error.strerror}").at(host=host) from None
         try:
             lease = _lease_from(content)
-        except (ValueError, KeyError, TypeError, VsspcError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, VsspcError) as error:
             raise LeaseUnreadable(f"{path} is not in order: {error}").at(host=host) from None
         if lease.host != host:
             raise LeaseUnreadable(f"{path} is the lease of another host").at(host=host)

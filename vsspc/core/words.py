@@ -15,7 +15,7 @@ from vsspc.core.errors import ConfigError
 RUN_ID = re.compile(r"[0-9a-f]{12}")
 _VOLUME = re.compile(r"[A-Z]:")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
-_ADDRESS = re.compile(r"[0-9A-Za-z](?:[0-9A-Za-z.:_%-]{0,253}[0-9A-Za-z])?")
+_ADDRESS = re.compile(r"[0-9A-Za-z:](?:[0-9A-Za-z.:_%-]{0,253}[0-9A-Za-z])?")
 
 
 def check_host_name(name: str) -> str:

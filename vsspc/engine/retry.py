@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-from tenacity.wait import wait_base
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import VsspcError
@@ -18,19 +17,6 @@ from vsspc.core.settings import RetryTuning
 from vsspc.ports import Clock, Log
 
 T = TypeVar("T")
-
-
-class _Pause(wait_base):
-    """`wait` seconds, doubled with each attempt up to `cap`; the upper half of it is random (jitter)."""
-
-    def __init__(self, tuning: RetryTuning) -> None:
-        self._tuning = tuning
-        self._jitter = wait_random_exponential(multiplier=tuning.wait / 2, max=tuning.cap / 2)
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        grown = self._tuning.wait * 2 ** (retry_state.attempt_number - 1)
-        jitter: float = self._jitter(retry_state)
-        return min(grown, self._tuning.cap) / 2 + jitter
 
 
 def call(
@@ -57,7 +43,7 @@ def call(
 
     policy = Retrying(
         stop=lambda state: stop_after_attempt(tuning.attempts)(state) or no_time_left(state),
-        wait=_Pause(tuning),
+        wait=wait_exponential_jitter(multiplier=tuning.wait, max=tuning.cap, jitter=tuning.wait / 2),
         retry=retry_if_exception(worth_another),
         sleep=clock.sleep,
         before_sleep=tell,

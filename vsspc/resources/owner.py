@@ -61,7 +61,7 @@ def release(site: Site, resource: Resource) -> None:
 def _parse(content: bytes) -> dict[str, object]:
     try:
         record = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
 
