@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
+import itertools
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -90,6 +91,7 @@ class Processes:
         self._events = events
         self._next = 4096
         self.by_pid: dict[int, Process] = {}
+        self.codes: dict[int, int] = {}
 
     def new_pid(self) -> int:
         self._next += 4
@@ -112,6 +114,7 @@ class Processes:
         """Take a process out of the table with its exit code. Once is enough."""
         if self.by_pid.get(process.pid) is process:
             del self.by_pid[process.pid]
+            self.codes[process.pid] = code & 0xFFFFFFFF
             self._events.log("process-exit", pid=process.pid, image=process.image, code=code)
         if not process.ended.done():
             process.ended.set_result(code & 0xFFFFFFFF)
@@ -145,6 +148,7 @@ class ShadowCopies:
         self._devices = devices
         self._events = events
         self._in_progress = False
+        self._serial = itertools.count(1)
         self.by_id: dict[str, ShadowCopy] = {}
         os.makedirs(self._folder, exist_ok=True)
 
@@ -161,7 +165,7 @@ class ShadowCopies:
     async def create(
         self, set_id: str, ids: Sequence[str], volumes: Sequence[Volume], owner: int | None, *, no_writers: bool = True
     ) -> list[ShadowCopy]:
-        """Make one set. Device numbers are the lowest free ones. Raise HoldWritesTimeout."""
+        """Make one set. Device numbers are the lowest free ones. Raise HoldWritesTimeout, OSError."""
         taken = {copy.number for copy in self.by_id.values()}
         free = (number for number in range(1, 1000) if number not in taken)
         now = datetime.now()
@@ -171,7 +175,7 @@ class ShadowCopies:
                 set_id=set_id,
                 volume=volume,
                 number=number,
-                folder=os.path.join(self._folder, str(number)),
+                folder=os.path.join(self._folder, str(next(self._serial))),
                 owner=owner,
                 count=len(volumes),
                 no_writers=no_writers,
@@ -179,7 +183,15 @@ class ShadowCopies:
             )
             for copy_id, volume, number in zip(ids, volumes, free, strict=False)
         ]
-        await asyncio.to_thread(self._volumes.copy, [(copy.volume, copy.folder) for copy in made])
+        work = asyncio.ensure_future(
+            asyncio.to_thread(self._volumes.copy, [(copy.volume, copy.folder) for copy in made])
+        )
+        try:
+            await asyncio.shield(work)
+        except BaseException:
+            # The thread cannot be stopped: what it still makes is removed when it is done.
+            work.add_done_callback(lambda _: [remove_tree(copy.folder) for copy in made])
+            raise
         for copy in made:
             self.by_id[copy.id] = copy
             self._devices.attach(copy.device, copy.folder)
@@ -199,6 +211,11 @@ class ShadowCopies:
         self._devices.detach(copy.device)
         remove_tree(copy.folder)
         self._events.log("shadow-deleted", id=copy.id, set=copy.set_id, device=copy.device)
+
+    def vanish(self) -> None:
+        """Lose all shadow copies while their holders live on, as when the space for them runs out."""
+        for copy_id in list(self.by_id):
+            self.delete(copy_id)
 
     def release(self, owner: int) -> None:
         """End the sets that a process held."""

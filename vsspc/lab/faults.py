@@ -1,0 +1,103 @@
+"""What the lab can be told to do wrong, at its start or while it runs.
+
+    vshadow          hresult=0x80042306 [call=…] [phase=com|async|writer]    creation fails like this
+    vshadow-hang     creation never ends (until vshadow is killed, or the fault is cleared)
+    vshadow-slow     seconds=N                creation takes longer
+    vshadow-sample   a vshadow that was built without VSS_SERVER: no -nw, no -p
+    daemon-live      rsyncd serves the live volume in place of the shadow copy
+    daemon-empty     rsyncd serves an empty folder
+    daemon-dies      seconds=N                rsyncd ends by itself after that time
+    port-taken       [port=N]                 another program listens on rsyncd's port
+    mapping-refused  no drive letter can be defined
+    firewall-off     the firewall lets everything in
+    tool             tool=NAME [contains=TEXT] exit=N [text=…] [seconds=N]    any tool: waits, prints, ends with this code
+    antivirus        [pattern=vsspc-*.exe]    files like this in C:\\Windows vanish as they appear
+    service-stuck    a service that should stop stays STOP_PENDING
+    pipe-slow        seconds=N                the service's pipe appears late
+
+`times` says how often (None: until it is cleared). Unknown names are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NAMES = frozenset(
+    (
+        "vshadow",
+        "vshadow-hang",
+        "vshadow-slow",
+        "vshadow-sample",
+        "daemon-live",
+        "daemon-empty",
+        "daemon-dies",
+        "port-taken",
+        "mapping-refused",
+        "firewall-off",
+        "tool",
+        "antivirus",
+        "service-stuck",
+        "pipe-slow",
+    )
+)
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault; `left` counts down, None is for ever."""
+
+    name: str
+    left: int | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self, key: str, default: str = "") -> str:
+        return self.parameters.get(key, default)
+
+    def number(self, key: str, default: float = 0.0) -> float:
+        return float(self.parameters.get(key, default))
+
+
+class Faults:
+    """The faults in force."""
+
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+
+    def add(self, name: str, times: int | None = None, **parameters: object) -> Fault:
+        """Put a fault in force. Raise ValueError for a name that the lab does not know."""
+        if name not in NAMES:
+            raise ValueError(f"the lab knows no fault {name}; it knows {', '.join(sorted(NAMES))}")
+        fault = Fault(name, times, {key: str(value) for key, value in parameters.items()})
+        self._faults.append(fault)
+        return fault
+
+    def clear(self, name: str | None = None) -> None:
+        """End the faults of this name, or all."""
+        self._faults = [fault for fault in self._faults if name is not None and fault.name != name]
+
+    def has(self, name: str) -> Fault | None:
+        """Return a fault in force without using it up."""
+        return next((fault for fault in self._faults if fault.name == name), None)
+
+    def take(self, name: str) -> Fault | None:
+        """Return a fault in force, and count it down."""
+        return self._used(self.has(name))
+
+    def take_tool(self, tool: str, command_line: str) -> Fault | None:
+        """Return the fault that is meant for this call of a tool."""
+        for fault in self._faults:
+            if (
+                fault.name == "tool"
+                and fault.text("tool") == tool
+                and fault.text("contains").lower() in command_line.lower()
+            ):
+                return self._used(fault)
+        return None
+
+    def _used(self, fault: Fault | None) -> Fault | None:
+        if fault is not None and fault.left is not None:
+            fault.left -= 1
+            if fault.left <= 0:
+                self._faults.remove(fault)
+        return fault
