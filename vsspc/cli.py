@@ -165,8 +165,8 @@ def _status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> N
         if not leases and not unreadable:
             click.echo("This server holds nothing on any host.")
     if unreadable:
-        for error in unreadable[1:]:
-            click.echo(f"vsspc: ERROR {error.line()}")
+        for other in unreadable[1:]:
+            click.echo(f"vsspc: ERROR {other.line()}")
         raise unreadable[0]
 
 

@@ -18,7 +18,6 @@ import structlog
 from vsspc.core.errors import ConfigError
 from vsspc.ports import Log
 
-_FOREIGN = ("pypsexec", "smbprotocol", "spnego")
 _SECRET_KEYS = frozenset({"password", "secret", "credentials"})
 
 _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -38,14 +37,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 
 
 def open_log(file: Path | None, stdout: TextIO, **bound: object) -> Log:
-    """Return a log that writes to stdout and, if given, appends to the JSON file. Raise ConfigError.
-
-    The loggers of the SMB libraries are held at WARNING: pypsexec logs whole settings messages at INFO.
-    """
-    for name in _FOREIGN:
-        logging.getLogger(name).setLevel(logging.WARNING)
-        logging.getLogger(name).addHandler(logging.NullHandler())
-        logging.getLogger(name).propagate = False
+    """Return a log that writes to stdout and, if given, appends to the JSON file. Raise ConfigError."""
     stream = _open(file) if file else None
     logger = structlog.wrap_logger(
         _Sink(stream),

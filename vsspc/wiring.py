@@ -13,6 +13,7 @@ from types import FrameType
 
 from vsspc import config as configuration
 from vsspc.adapters.clock import SystemClock
+from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.serverfiles import bundle, credentials
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
@@ -20,7 +21,7 @@ from vsspc.core.deadline import Deadline
 from vsspc.core.settings import Bundle
 from vsspc.engine.run import HostRun, Ports
 from vsspc.log import open_log
-from vsspc.ports import Log, Transport, TransportFactory
+from vsspc.ports import Log, Transport
 
 
 def load_config(path: str | None) -> Config:
@@ -46,20 +47,19 @@ def host_bundle(config: Config, host: str) -> Bundle:
 @contextmanager
 def host_run(config: Config, host: str, address: str, log: Log) -> Iterator[HostRun]:
     """Give one command's HostRun; inside, the first TERM, INT or HUP stops it in order, the second at once."""
-    from vsspc.adapters.psexec import PaexecTransportFactory
-    from vsspc.adapters.rsyncclient import RsyncCommand
+    from vsspc.adapters.rsyncclient import RsyncProgram
 
     settings = config.settings(host, address)
     account = credentials(config.host_table(host).credentials_file, os.environ)
     clock, state = SystemClock(), state_files(config)
     transports = _Abortable(
-        PaexecTransportFactory(
-            address=settings.address, port=settings.smb_port, credentials=account, encrypt=settings.encrypt, clock=clock
+        PsexecTransportFactory(
+            host=settings.address, port=settings.smb_port, credentials=account, clock=clock, encrypt=settings.encrypt
         )
     )
     ports = Ports(
         transports=transports,
-        rsync=RsyncCommand(clock),
+        rsync=RsyncProgram(clock),
         sessions=state,
         store=state,
         clock=clock,
@@ -89,7 +89,7 @@ def host_run(config: Config, host: str, address: str, log: Log) -> Iterator[Host
 class _Abortable:
     """A factory that remembers its last session, so that a signal handler can cut it off."""
 
-    def __init__(self, factory: TransportFactory) -> None:
+    def __init__(self, factory: PsexecTransportFactory) -> None:
         self._factory = factory
         self._last: Transport | None = None
 
@@ -99,5 +99,6 @@ class _Abortable:
         return self._last
 
     def abort(self) -> None:
+        self._factory.abort()
         if self._last is not None:
             self._last.abort()

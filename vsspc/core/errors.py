@@ -8,8 +8,11 @@
     ├── LeaseUnreadable           13
     ├── BundleIncomplete          14
     ├── HostUnreachable           20
+    │   └── PortClosed            26
     ├── AuthRejected              21
+    │   └── AccountLocked         27
     ├── AccessRefused             22
+    │   └── AdminShareMissing     28
     ├── SessionLost               23
     │   └── RemoteFileMissing     23   (answered inside vsspc; seldom seen outside)
     │   └── RemoteFileExists      23
@@ -121,11 +124,25 @@ class HostUnreachable(VsspcError):
     advice = "Is the host switched on, and does its firewall let this server reach the SMB port?"
 
 
+class PortClosed(HostUnreachable):
+    """The host is up, but nothing listens at its SMB port."""
+
+    exit_code = 26
+    advice = "Let the host's firewall allow file and printer sharing, and start its Server service (LanmanServer)."
+
+
 class AuthRejected(VsspcError):
     """The host refused the account. Never retried: retries lock accounts."""
 
     exit_code = 21
     advice = "Check the account in credentials_file: its password, and whether it is locked, disabled or expired."
+
+
+class AccountLocked(AuthRejected):
+    """The account is locked out on the host, or in its domain."""
+
+    exit_code = 27
+    advice = "Unlock the account, and find out who tries wrong passwords on it; vsspc tries each logon once."
 
 
 class AccessRefused(VsspcError):
@@ -136,6 +153,13 @@ class AccessRefused(VsspcError):
         "The account must be an administrator of the host; a local account also needs the registry value"
         " LocalAccountTokenFilterPolicy=1, and ADMIN$ must be shared."
     )
+
+
+class AdminShareMissing(AccessRefused):
+    """The host does not share ADMIN$."""
+
+    exit_code = 28
+    advice = "Share ADMIN$ again: remove the registry value AutoShareWks or AutoShareServer = 0, restart LanmanServer."
 
 
 class SessionLost(VsspcError):

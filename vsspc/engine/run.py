@@ -56,6 +56,7 @@ class HostRun:
         self._error: VsspcError | None = None
         self._limit = Deadline(float("inf"), "the command")
         self._site: Site | None = None
+        self._no_session = False
         self._steps: dict[State, Callable[[Site], None]] = {
             State.CLEANUP: self._cleanup,
             State.SNAPSHOT: self._snapshot,
@@ -183,6 +184,7 @@ class HostRun:
                 self._steps[state](site)
         except VsspcError as error:
             stopped = self._ports.clock.stopped()
+            self._no_session = self._site is None
             self._fail(stopped or error)
             return Event.STOP if stopped else Event.FAILED
         except Exception as error:  # noqa: BLE001 a fault of ours: the run is undone like any other
@@ -266,6 +268,8 @@ class HostRun:
                 self._confirm(resource)
         if not self._lease.held and not search:
             return Event.RELEASED
+        if self._no_session:  # no second try: another wrong password may lock the account
+            return Event.STUCK
         clock = self._ports.clock
         seconds = self._settings.teardown_reserve if self._error else self._limit.left(clock.now())
         limit = Deadline.after(clock.now(), seconds, "teardown_reserve" if self._error else self._limit.name)
