@@ -190,7 +190,7 @@ class ShadowCopies:
             await asyncio.shield(work)
         except BaseException:
             # The thread cannot be stopped: what it still makes is removed when it is done.
-            work.add_done_callback(lambda _: [remove_tree(copy.folder) for copy in made])
+            work.add_done_callback(lambda _: _remove(made))
             raise
         for copy in made:
             self.by_id[copy.id] = copy
@@ -349,6 +349,11 @@ class Windows:
             self.shadows.delete(copy.id)
         self.shadows.finish()
         self.devices.clear()
+
+
+def _remove(copies: Sequence[ShadowCopy]) -> None:
+    for copy in copies:
+        remove_tree(copy.folder)
 
 
 def new_guid() -> str:

@@ -1,0 +1,24 @@
+"""A stand-in for the bundle that an administrator collects: what its files say is what they are played as."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from vsspc.lab.tools import stand_in
+
+PROGRAMS = {"rsync.exe": "rsync", "vshadow.exe": "vshadow", "dosdev.exe": "dosdev"}
+LIBRARIES = ("cygwin1.dll", "cygz.dll")
+FSTAB = "none /cygdrive cygdrive binary,posix=0,user,noacl 0 0\n"
+
+
+def write_bundle(folder: Path, *, without: Collection[str] = ()) -> None:
+    """Write the bundle into a new folder; leave out the files named in `without`."""
+    (folder / "etc").mkdir(parents=True)
+    for name, tool in PROGRAMS.items():
+        if name not in without:
+            (folder / name).write_bytes(stand_in(tool))
+    for name in LIBRARIES:
+        if name not in without:
+            (folder / name).write_bytes(stand_in("library"))
+    (folder / "etc" / "fstab").write_text(FSTAB, encoding="ascii")

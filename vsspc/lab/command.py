@@ -1,0 +1,116 @@
+"""`vsspc lab`: a Windows host to try vsspc on, in one folder, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import click
+
+from vsspc.lab.host import Lab, LabError
+from vsspc.lab.samba import SambaError
+
+SAMPLE = {
+    "C:\\Users\\Public\\Documents\\letter.txt": b"A letter that anybody can read.\r\n",
+    "C:\\Users\\Public\\Documents\\Umsatz \xc3\xa4.csv": b"month;sum\r\n1;100\r\n",
+    "C:\\ProgramData\\Ledger\\ledger.db": b"A database that its program holds open: locked.\r\n" * 1000,
+}
+LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
+
+
+@click.command()
+@click.option("--state", type=click.Path(path_type=Path), metavar="DIR", help="Keep everything here [a temporary folder].")
+@click.option("--address", metavar="127.X.Y.Z", help="Where the host listens [a random one].")
+@click.option("--smb-port", type=int, metavar="PORT", help="SMB's port [a free one].")
+@click.option("--rsync-port", type=int, metavar="PORT", help="rsyncd's port [a free one].")
+@click.option("--volume", "volumes", multiple=True, default=("C:",), metavar="X:", help="A volume; repeatable [C:].")
+@click.option("--tick", type=float, default=1.0, metavar="SECONDS", help="What a second lasts in the host's waits [1].")
+@click.option("--without", multiple=True, metavar="FILE", help="A file that the bundle lacks; repeatable.")
+@click.option("--encryption", type=click.Choice(["desired", "required", "off"]), default="desired", help="SMB's.")
+@click.option("--lockout", type=int, default=0, metavar="N", help="Wrong passwords that lock an account [never].")
+@click.option("--no-samba", is_flag=True, help="Without SMB: only what runs on the host.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON line for a program, and no sample files.")
+def lab(
+    state: Path | None,
+    address: str | None,
+    smb_port: int | None,
+    rsync_port: int | None,
+    volumes: tuple[str, ...],
+    tick: float,
+    without: tuple[str, ...],
+    encryption: str,
+    lockout: int,
+    no_samba: bool,
+    as_json: bool,
+) -> None:
+    """Run a rehearsal Windows host on this machine, until Ctrl-C."""
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        host = Lab(
+            state,
+            address=address,
+            smb_port=smb_port,
+            rsync_port=rsync_port,
+            volumes=[volume.upper() for volume in volumes],
+            tick=tick,
+            bundle_without=without,
+            with_samba=not no_samba,
+            encryption="off" if encryption == "off" else "required" if encryption == "required" else "desired",
+            lockout_after=lockout,
+        )
+        async with host:
+            if as_json:
+                click.echo(json.dumps(host.description()))
+            else:
+                populate(host)
+                click.echo(explanation(host))
+            sys.stdout.flush()
+            await stop.wait()
+
+    try:
+        asyncio.run(serve())
+    except (LabError, SambaError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def populate(host: Lab) -> None:
+    """Put a few files on C:, one of them locked."""
+    drives = host.windows.drives()
+    for path, content in SAMPLE.items():
+        local = Path(drives.local(path))
+        local.parent.mkdir(parents=True, exist_ok=True)
+        local.write_bytes(content)
+    host.windows.volumes.lock(LOCKED)
+
+
+def explanation(host: Lab) -> str:
+    """Return what a person needs to know to use the lab."""
+    account = host.accounts[0]
+    config = host.state / "vsspc.toml"
+    session = host.state / "server" / "labhost" / "session"
+    return f"""\
+A Windows host that is none. Its C: is {host.state / "c"}; {LOCKED} is locked.
+
+  SMB     {host.address} port {host.smb_port}, account {account.name}, password {account.password}
+  rsyncd  {host.address} port {host.rsync_port}, once vsspc has started it
+  events  {host.events.path}
+
+Take a snapshot and serve it:
+  vsspc --config {config} pre --client labhost --host {host.address}
+Read the locked file out of it:
+  (. {session} && RSYNC_PASSWORD=$password rsync rsync://$user@{host.address}:$port/C/ProgramData/Ledger/ .)
+Take it down:
+  vsspc --config {config} post --client labhost --host {host.address}
+
+Ctrl-C ends it{" and removes the folder" if host.made_state else ""}."""
+
+
+if __name__ == "__main__":
+    lab()

@@ -1,0 +1,417 @@
+"""The lab: a Windows host made of stock Samba, our service manager behind it, and the model of what runs on it.
+
+A state folder holds all of it:
+
+    c/ d/ …          the volumes                       s/               shadow copies
+    vsspc.toml       a configuration that reaches this host (with credentials, bundle/ and server/ beside it)
+    events.jsonl     what happened                     control          a socket: the lab's remote control
+    dos/ dev/        drive letters and devices         tool             a socket: programs
+    w/               Samba's own                       c.freeze …       see vsspc.lab.volumes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import random
+import shutil
+import socket
+import tempfile
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from vsspc.lab.bundle import write_bundle
+from vsspc.lab.events import Events
+from vsspc.lab.faults import Fault, Faults
+from vsspc.lab.guardian import Groups
+from vsspc.lab.launch import Launch, LaunchError
+from vsspc.lab.model import FirewallRule, Process, Windows
+from vsspc.lab.paths import SYSTEM
+from vsspc.lab.samba import Account, Encryption, Samba, SambaError
+from vsspc.lab.services import ServiceManager
+from vsspc.lab.tools import Site, stand_in
+from vsspc.lab.tools.table import SYSTEM_PROGRAMS
+from vsspc.lab.toolsocket import Programs
+from vsspc.lab.volumes import remove_tree
+from vsspc.lab.wire import Wire
+
+LONGEST_STATE = 60
+"""Bytes of the state folder's path: Unix sockets below it must fit into 107."""
+ACCOUNTS = (Account("backup", "Backup-1"), Account("plain", "Plain-1", administrator=False))
+FOLDERS = ("Windows\\System32", "Windows\\Temp", "Users\\Public", "Program Files", "ProgramData")
+_PORT_NAME = "port-taken"
+
+
+class LabError(Exception):
+    """The lab cannot be started as wanted."""
+
+
+class Lab:
+    """One host. `start`, `stop`; in between it is told things over its control socket or by its methods."""
+
+    def __init__(
+        self,
+        state: Path | None = None,
+        *,
+        name: str = "LABHOST",
+        address: str | None = None,
+        smb_port: int | None = None,
+        rsync_port: int | None = None,
+        volumes: Sequence[str] = ("C:",),
+        accounts: Sequence[Account] = ACCOUNTS,
+        tick: float = 1.0,
+        bundle_without: Collection[str] = (),
+        with_samba: bool = True,
+        shares: Sequence[str] = ("ADMIN$", "C$"),
+        encryption: Encryption = "desired",
+        lockout_after: int = 0,
+    ) -> None:
+        """Take where to keep everything (None: a temporary folder that goes at the end), and what the host is like.
+
+        `address` is one of 127.0.0.0/8, by default a random one; the ports are free ones by default. Raise LabError.
+        """
+        self.made_state = state is None
+        self.state = (state or Path(tempfile.mkdtemp(prefix="vl-"))).resolve()
+        if len(os.fsencode(self.state)) > LONGEST_STATE:
+            raise LabError(f"{self.state} is longer than {LONGEST_STATE} bytes; Unix sockets need a shorter path")
+        self.state.mkdir(mode=0o755, parents=True, exist_ok=True)
+        # Others may look through it: smbd does, as the connected user. The secrets in it have modes of their own.
+        self.state.chmod(0o755)
+        self.address = address or _free_address()
+        self.smb_port = smb_port or _free_port(self.address)
+        self.rsync_port = rsync_port or _free_port(self.address)
+        self.accounts = tuple(accounts)
+        self.bundle_without = tuple(bundle_without)
+        self.events = Events(str(self.state / "events.jsonl"))
+        self.faults = Faults()
+        self.windows = Windows.build(name=name, state=str(self.state), letters=volumes, events=self.events)
+        self._groups = Groups()
+        rsync = shutil.which("rsync")
+        if rsync is None:
+            raise LabError("the lab needs rsync")
+        self.programs = Programs(
+            Site(
+                windows=self.windows,
+                faults=self.faults,
+                address=self.address,
+                rsync=rsync,
+                tick=tick,
+                groups=self._groups,
+            )
+        )
+        self.services = ServiceManager(self._local, self.events)
+        self.windows.services = lambda: [service.name for service in self.services.services() if not service.builtin]
+        self._samba: Samba | None = None
+        self._wire: Wire | None = None
+        if with_samba:
+            places = {"ADMIN$": self._share("C:") / "Windows"} | {
+                f"{volume.letter[0]}$": Path(volume.root) for volume in self.windows.volumes.by_letter.values()
+            }
+            self._samba = Samba(
+                state=self.state / "w",
+                address=self.address,
+                port=self.smb_port,
+                shares={share: places[share] for share in shares},
+                accounts=self.accounts,
+                name=name,
+                encryption=encryption,
+                lockout_after=lockout_after,
+            )
+            administrators = [account.name for account in self.accounts if account.administrator]
+            self._wire = Wire(self._samba.pipes_folder, self.services, self.programs, self.events, administrators)
+        self._control: asyncio.Server | None = None
+        self._occupier: socket.socket | None = None
+        self._powering = asyncio.Lock()
+
+    def _share(self, letter: str) -> Path:
+        return Path(self.windows.volumes.by_letter[letter].root)
+
+    def _local(self, path: str) -> Path | None:
+        try:
+            return Path(self.windows.drives().local(path))
+        except OSError:
+            return None
+
+    # ------------------------------------------------------------------ life
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Bring the host up; return when it takes connections. Raise SambaError, OSError."""
+        self._groups.open(self.state, remove=self.made_state)
+        try:
+            self._install()
+            await self.programs.open()
+            self._control = await asyncio.start_unix_server(self._serve_control, str(self.state / "control"))
+            (self.state / "control").chmod(0o600)
+            await self._power_on()
+        except BaseException:
+            await self.stop()
+            raise
+        self.events.log("ready", address=self.address, smb_port=self.smb_port, rsync_port=self.rsync_port)
+
+    async def stop(self) -> None:
+        """End everything; remove the state folder if the lab made it. May be called twice."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        async with self._powering:
+            await self._power_off()
+        await self.programs.close()
+        self._release_port()
+        self.windows.volumes.unlock_all()
+        self._groups.close()
+        if self.made_state:
+            remove_tree(str(self.state))
+
+    async def _power_on(self) -> None:
+        if self._wire is not None and self._samba is not None:
+            await self._wire.start()
+            await self._samba.start()
+            if self._samba.pid is not None:
+                self._groups.add(self._samba.pid)
+
+    async def _power_off(self) -> None:
+        if self._wire is not None and self._samba is not None:
+            pid = self._samba.pid
+            await self._samba.stop()
+            await self._wire.stop()
+            if pid is not None:
+                self._groups.discard(pid)
+
+    def _install(self) -> None:
+        """Put on the volumes what a Windows host comes with, and write a configuration that reaches it."""
+        drives = self.windows.drives()
+        for folder in FOLDERS:
+            os.makedirs(drives.local(f"C:\\{folder}"), exist_ok=True)
+        for path, tool in SYSTEM_PROGRAMS.items():
+            local = Path(drives.local(path))
+            local.parent.mkdir(parents=True, exist_ok=True)
+            local.write_bytes(stand_in(tool))
+        if not (self.state / "bundle").exists():
+            write_bundle(self.state / "bundle", without=self.bundle_without)
+        (self.state / "server").mkdir(mode=0o700, exist_ok=True)
+        account = next((account for account in self.accounts if account.administrator), self.accounts[0])
+        credentials = self.state / "credentials"
+        credentials.touch(mode=0o600)
+        credentials.write_text(f"username = {account.name}\npassword = {account.password}\n", encoding="utf-8")
+        (self.state / "vsspc.toml").write_text(self.configuration(), encoding="utf-8")
+
+    def configuration(self) -> str:
+        """Return a complete vsspc.toml for this host: short waits, since nothing here is slow."""
+        volumes = list(self.windows.volumes.by_letter)
+        return f"""\
+# Written by the vsspc lab for the host at {self.address}.
+state_dir = {json.dumps(str(self.state / "server"))}
+log_file = {json.dumps(str(self.state / "vsspc.jsonl"))}
+
+[defaults]
+credentials_file = {json.dumps(str(self.state / "credentials"))}
+bundle = {json.dumps(str(self.state / "bundle"))}
+volumes = {json.dumps(volumes)}
+smb_port = {self.smb_port}
+rsync_port = {self.rsync_port}
+rsync_user = "backuppc"
+firewall = true
+max_ttl = "1h"
+idle_ttl = "30m"
+pre_timeout = "60s"
+post_timeout = "40s"
+teardown_reserve = "20s"
+
+[defaults.timeouts]
+connect = "10s"
+cleanup = "20s"
+snapshot = "20s"
+map = "15s"
+rsyncd_up = "15s"
+
+[defaults.retry]
+connect = {{ attempts = 2, wait = "0.2s", cap = "0.5s" }}
+snapshot = {{ attempts = 2, wait = "0.2s", cap = "0.5s" }}
+release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
+"""
+
+    def description(self) -> dict[str, Any]:
+        """Return what a program needs to use this lab."""
+        return {
+            "name": self.windows.name,
+            "address": self.address,
+            "smb_port": self.smb_port,
+            "rsync_port": self.rsync_port,
+            "state": str(self.state),
+            "config": str(self.state / "vsspc.toml"),
+            "credentials": str(self.state / "credentials"),
+            "bundle": str(self.state / "bundle"),
+            "control": str(self.state / "control"),
+            "events": self.events.path,
+            "accounts": [
+                {"name": account.name, "password": account.password, "administrator": account.administrator}
+                for account in self.accounts
+            ],
+            "volumes": {letter: volume.root for letter, volume in self.windows.volumes.by_letter.items()},
+        }
+
+    # ------------------------------------------------------------------ what happens to it
+
+    def inject(self, name: str, times: int | None = None, **parameters: object) -> None:
+        """Put a fault in force (see vsspc.lab.faults). Raise ValueError, OSError."""
+        fault = self.faults.add(name, times, **parameters)
+        self.events.log("fault", fault=name, times=times, **{f"p_{key}": value for key, value in parameters.items()})
+        self._apply(fault)
+
+    def clear(self, name: str | None = None) -> None:
+        """End a fault, or all."""
+        self.faults.clear(name)
+        self.events.log("fault-cleared", fault=name)
+        given = self.services.faults
+        given.antivirus = self.faults.has("antivirus") is not None
+        given.stuck = self.faults.has("service-stuck") is not None
+        if not given.stuck:
+            self.services.release_stuck()
+        slow = self.faults.has("pipe-slow")
+        given.pipe_delay = slow.number("seconds", 0.5) if slow else 0.0
+        if not self.faults.has(_PORT_NAME):
+            self._release_port()
+
+    def _apply(self, fault: Fault) -> None:
+        """Do what a fault needs beyond being in force."""
+        given = self.services.faults
+        if fault.name == "antivirus":
+            given.antivirus = True
+        elif fault.name == "service-stuck":
+            given.stuck = True
+        elif fault.name == "pipe-slow":
+            given.pipe_delay = fault.number("seconds", 0.5)
+        elif fault.name == _PORT_NAME and self._occupier is None:
+            self._occupier = socket.create_server((self.address, int(fault.number("port", self.rsync_port))))
+
+    def _release_port(self) -> None:
+        if self._occupier is not None:
+            self._occupier.close()
+            self._occupier = None
+
+    async def reboot(self, *, seconds: float = 0.0) -> None:
+        """Restart the host: it is away for so long, and loses what a restart loses."""
+        async with self._powering:
+            await self._power_off()
+            self.windows.reboot()
+            await asyncio.sleep(seconds)
+            await self._power_on()
+        self.events.log("rebooted")
+
+    async def cut(self, *, seconds: float = 0.0) -> None:
+        """Cut every SMB connection; the host goes on and takes new ones after that time. rsyncd is not touched."""
+        if self._samba is None or self._wire is None:
+            return
+        async with self._powering:
+            pid = self._samba.pid
+            await self._samba.stop()
+            if pid is not None:
+                self._groups.discard(pid)
+            await asyncio.sleep(seconds)
+            await self._samba.start()
+            if self._samba.pid is not None:
+                self._groups.add(self._samba.pid)
+        self.events.log("cut")
+
+    async def run(self, arguments: str, *, account: str = SYSTEM, timeout: float = 30.0) -> int:
+        """Run `cmd.exe ARGUMENTS` on the host and return its exit code. Raise TimeoutError."""
+        pid = await self.programs.launch(Launch(executable="cmd.exe", arguments=arguments, account=account))
+        async with asyncio.timeout(timeout):
+            return await self.programs.wait(pid)
+
+    def plant_process(self, image: str) -> int:
+        """Put a process on the host that is not ours; return its PID."""
+        pid = self.windows.processes.new_pid()
+        self.windows.processes.add(
+            Process(
+                pid=pid,
+                image=image,
+                command_line=f'"{image}"',
+                account=SYSTEM,
+                parent=0,
+                ended=asyncio.get_running_loop().create_future(),
+                stop=lambda: self.events.log("foreign-process-killed", pid=pid, image=image),
+            )
+        )
+        return pid
+
+    # ------------------------------------------------------------------ remote control
+
+    async def _serve_control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                order = json.loads(line)
+                try:
+                    answer = {"ok": await self._obey(order.pop("do"), order)}
+                except (OSError, ValueError, LookupError, TypeError, LaunchError, SambaError) as error:
+                    answer = {"error": f"{type(error).__name__}: {error}"}
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            writer.close()
+
+    async def _obey(self, verb: str, order: dict[str, Any]) -> Any:
+        actions: dict[str, Callable[..., Any]] = {
+            "inventory": self.windows.inventory,
+            "lock": self.windows.volumes.lock,
+            "unlock": self.windows.volumes.unlock,
+            "locked": self.windows.volumes.locked,
+            "inject": self.inject,
+            "clear": self.clear,
+            "reboot": self.reboot,
+            "cut": self.cut,
+            "run": self.run,
+            "vanish": self.windows.shadows.vanish,
+            "kill": self.windows.processes.kill,
+            "plant_process": self.plant_process,
+            "plant_shadow": self._plant_shadow,
+            "plant_letter": self._plant_letter,
+            "plant_rule": self._plant_rule,
+            "plant_service": self._plant_service,
+            "read": self._read,
+        }
+        if verb not in actions:
+            raise ValueError(f"unknown: {verb}")
+        result = actions[verb](**order)
+        return await result if isinstance(result, Awaitable) else result
+
+    async def _plant_shadow(self, letter: str = "C:") -> str:
+        return (await self.windows.shadows.plant(letter)).id
+
+    def _plant_letter(self, letter: str, target: str, account: str = SYSTEM) -> None:
+        self.windows.devices.define(account, letter, target)
+
+    def _plant_rule(self, name: str, **fields: str) -> None:
+        self.windows.rules.append(FirewallRule(name, fields))
+
+    def _plant_service(self, name: str, path: str = "C:\\Windows\\System32\\svchost.exe") -> None:
+        self.services.close(self.services.create(name, name, path))
+
+    def _read(self, path: str) -> str:
+        return base64.b64encode(Path(self.windows.drives().local(path)).read_bytes()).decode()
+
+
+def _free_address() -> str:
+    """Return an address of 127.0.0.0/8 that nobody is likely to use."""
+    return f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"
+
+
+def _free_port(address: str) -> int:
+    """Return a port that is free on this address now."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port = probe.getsockname()[1]
+    assert isinstance(port, int)
+    return port
