@@ -1,0 +1,659 @@
+"""The transport on a real SMB server: stock Samba, with the lab's service manager and PAExec behind its pipes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.contract.transport_contract import CLOCK, SERVICE, TransportContract, within
+from vsspc.adapters.psexec import PsexecTransport, PsexecTransportFactory
+from vsspc.core.deadline import Deadline
+from vsspc.core.errors import (
+    AccessRefused,
+    AuthRejected,
+    DeadlineExceeded,
+    HostUnreachable,
+    PayloadBlocked,
+    RemoteCommandFailed,
+    SessionLost,
+    VsspcError,
+)
+from vsspc.core.secret import Credentials, Secret
+from vsspc.lab.launch import Launch, LaunchError
+from vsspc.lab.samba import Account, Encryption, Samba
+from vsspc.lab.services import ServiceFaults, ServiceManager
+from vsspc.lab.wire import Wire
+
+T = TypeVar("T")
+PASSWORD = "Xyzzy-7-Plugh"
+ADMINISTRATOR = Account("Backup", PASSWORD)
+PLAIN = Account("plain", "Plain-1", administrator=False)
+DISABLED = Account("gone", "Gone-1", disabled=True)
+LOCKED = Account("locked", "Locked-1")
+LOCKOUT_AFTER = 3
+
+
+class Events:
+    """Takes the lab's events; nobody asks for them here."""
+
+    def log(self, event: str, **fields: object) -> None:
+        """Drop it."""
+
+
+class Launcher:
+    """Starts nothing; notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.launched: list[Launch] = []
+        self.refusal = ""
+
+    async def launch(self, request: Launch) -> int:
+        """Give out Windows PIDs, or refuse."""
+        if self.refusal:
+            raise LaunchError(self.refusal)
+        self.launched.append(request)
+        return 4 * len(self.launched)
+
+    async def wait(self, pid: int) -> int:
+        """Every program ends well."""
+        return 0
+
+
+class SambaHost:
+    """The wire of a host: Samba, service manager, PAExec. Its event loop runs in a thread."""
+
+    def __init__(
+        self, folder: Path, *, encryption: Encryption = "desired", admin_share: bool = True, lockout_after: int = 0
+    ) -> None:
+        self.address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"
+        with socket.socket() as probe:
+            probe.bind((self.address, 0))
+            self.port = int(probe.getsockname()[1])
+        self.drive = folder / "c"
+        self.root = self.drive / "Windows"
+        self.root.mkdir(parents=True)
+        self.launcher = Launcher()
+        self.faults = ServiceFaults()
+        self.manager = ServiceManager(self._local, Events(), self.faults)
+        shares = {"C$": self.drive} | ({"ADMIN$": self.root} if admin_share else {})
+        self.samba = Samba(
+            state=folder / "s",
+            address=self.address,
+            port=self.port,
+            shares=shares,
+            accounts=[ADMINISTRATOR, PLAIN, DISABLED, LOCKED],
+            encryption=encryption,
+            lockout_after=lockout_after,
+        )
+        self.wire = Wire(self.samba.pipes_folder, self.manager, self.launcher, Events(), [ADMINISTRATOR.name])
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="lab")
+        self._thread.start()
+
+    def _local(self, path: str) -> Path | None:
+        drive, _, rest = path.partition(":\\")
+        return self.drive.joinpath(*rest.split("\\")) if drive == "C" else None
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something on the host's loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    def start(self) -> None:
+        """Switch the host on."""
+        self.run(self.wire.start())
+        self.run(self.samba.start())
+
+    def close(self) -> None:
+        """Switch the host off for good."""
+        self.run(self.samba.stop())
+        self.run(self.wire.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def factory(
+        self,
+        account: Account = ADMINISTRATOR,
+        password: str | None = None,
+        *,
+        address: str | None = None,
+        port: int | None = None,
+        encrypt: bool = True,
+    ) -> PsexecTransportFactory:
+        """Return a factory of sessions with this host."""
+        return PsexecTransportFactory(
+            host=address or self.address,
+            port=port or self.port,
+            credentials=Credentials(account.name, Secret(password or account.password)),
+            clock=CLOCK,
+            encrypt=encrypt,
+        )
+
+    # -- the view from behind, for the contract
+
+    def open(self, deadline: Deadline) -> PsexecTransport:
+        """Open a session as an administrator."""
+        return self.factory().open(deadline)
+
+    def _path(self, path: str) -> Path:
+        return self.root.joinpath(*path.split("\\"))
+
+    def read(self, path: str) -> bytes | None:
+        """Return the bytes of a file below %SystemRoot%, or None."""
+        return self._path(path).read_bytes() if self._path(path).is_file() else None
+
+    def place(self, path: str, data: bytes) -> None:
+        """Put a file below %SystemRoot%."""
+        self._path(path).parent.mkdir(parents=True, exist_ok=True)
+        self._path(path).write_bytes(data)
+
+    def names(self, path: str = "") -> set[str]:
+        """Return the names in a folder."""
+        return set(os.listdir(self._path(path)))
+
+    def services(self) -> set[str]:
+        """Return the names of the services that are not Windows' own."""
+        return {service.name for service in self.manager.services() if not service.builtin}
+
+    def started(self) -> list[str]:
+        """Return the arguments of every cmd.exe that was started as LocalSystem."""
+        return [
+            launch.arguments
+            for launch in self.launcher.launched
+            if (launch.executable, launch.account) == ("cmd.exe", "SYSTEM")
+        ]
+
+    def open_handles(self) -> int:
+        """Return how many handles of our services are open, once closed sessions had a moment to end."""
+        deadline = within(2)
+        while count := sum(service.handles for service in self.manager.services() if not service.builtin):
+            if deadline.spent(CLOCK.now()):
+                return count
+            time.sleep(0.01)
+        return 0
+
+    def hold_program(self, service: str, seconds: float) -> None:
+        """Let services hang in STOP_PENDING for so long."""
+        self.faults.stuck = True
+
+        def let_go() -> None:
+            self.faults.stuck = False
+            self.manager.release_stuck()
+
+        self._loop.call_soon_threadsafe(self._loop.call_later, seconds, let_go)
+
+
+@contextlib.contextmanager
+def running(**options: Any) -> Iterator[SambaHost]:
+    """A host that is switched on."""
+    folder = Path(tempfile.mkdtemp(prefix="vsspc-"))  # pytest's own are too long for Samba's sockets
+    host = SambaHost(folder, **options)
+    try:
+        host.start()
+        yield host
+    finally:
+        host.close()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def samba() -> Iterator[SambaHost]:
+    with running(lockout_after=LOCKOUT_AFTER) as host:
+        yield host
+
+
+@pytest.fixture
+def host(samba: SambaHost) -> Iterator[SambaHost]:
+    """The host, clean again after every test."""
+    yield samba
+    samba.faults.stuck = samba.faults.antivirus = False
+    samba.faults.pipe_delay = 0.0
+    samba.launcher.refusal = ""
+    samba.manager.release_stuck()
+    for name in samba.services():
+        with closing(samba.open(within(20))) as session:
+            session.remove_service(name)
+    for entry in samba.root.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    """Whatever happened, closing a session ends its threads."""
+    before = set(threading.enumerate())
+    yield
+    deadline = within(2)
+    while left := {thread for thread in set(threading.enumerate()) - before if thread.name != "lab"}:
+        if deadline.spent(CLOCK.now()):
+            pytest.fail(f"threads are left: {left}")
+        time.sleep(0.01)
+
+
+class TestPsexecTransport(TransportContract):
+    """The contract, on Samba."""
+
+
+class Relay:
+    """A TCP relay in front of a host, as a bad network: it can freeze, cut off, and pass half a packet."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._target = target
+        self._sockets: list[socket.socket] = []
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._threads = [self._thread]
+        self._thread.start()
+        self.cut_after: int | None = None
+
+    def freeze(self) -> None:
+        """Pass nothing on any more, in either direction, but keep the connections."""
+        self._flowing.clear()
+
+    def cut(self) -> None:
+        """Reset every connection."""
+        for sock in self._sockets:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End."""
+        self._flowing.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+        for sock in self._sockets:
+            sock.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(self._target)
+            self._sockets += [near, far]
+            for pair in ((near, far), (far, near)):
+                thread = threading.Thread(target=self._pass, args=pair, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._flowing.wait()
+                if self.cut_after is not None:
+                    sink.sendall(data[: self.cut_after])
+                    self.cut()
+                    return
+                sink.sendall(data)
+
+
+@pytest.fixture
+def relay(host: SambaHost) -> Iterator[Relay]:
+    relay = Relay((host.address, host.port))
+    yield relay
+    relay.close()
+
+
+def took(call: Callable[[], object]) -> float:
+    """Return how long a call takes that fails with an error of ours."""
+    began = CLOCK.now()
+    with pytest.raises(VsspcError):
+        call()
+    return CLOCK.now() - began
+
+
+# -- who may come in
+
+
+def test_a_session_is_encrypted_smb_3_by_default(host: SambaHost) -> None:
+    with closing(host.open(within(10))) as session:
+        security = session.security
+    assert (security.dialect, security.encrypted, security.cipher) == ("3.1.1", True, "AES-128-GCM")
+
+
+@pytest.mark.parametrize(
+    ("account", "password", "reason"),
+    [
+        (ADMINISTRATOR, "wrong", "password is wrong"),
+        (Account("nobody-here", "x"), None, "user name or the password is wrong"),
+        (DISABLED, None, "disabled"),
+    ],
+)
+def test_a_rejected_account_is_told_why(host: SambaHost, account: Account, password: str | None, reason: str) -> None:
+    with pytest.raises(AuthRejected, match=reason) as raised:
+        host.factory(account, password).open(within(10))
+    assert not raised.value.transient
+    assert account.name in raised.value.message
+
+
+def test_a_locked_account_is_told_so(host: SambaHost) -> None:
+    for _ in range(LOCKOUT_AFTER):
+        with pytest.raises(AuthRejected):
+            host.factory(LOCKED, "wrong").open(within(10))
+    with pytest.raises(AuthRejected, match="locked out"):
+        host.factory(LOCKED).open(within(10))
+
+
+def test_an_account_that_is_no_administrator_is_refused(host: SambaHost) -> None:
+    with pytest.raises(AccessRefused, match=r"ADMIN\$"):
+        host.factory(PLAIN).open(within(10))
+
+
+def test_a_host_without_admin_share_is_named_as_such() -> None:
+    with running(admin_share=False) as host, pytest.raises(AccessRefused, match=r"ADMIN\$ is not shared"):
+        host.open(within(10))
+
+
+def test_a_host_without_encryption_is_refused_before_the_logon_unless_allowed() -> None:
+    with running(encryption="off", lockout_after=1) as host:
+        for _ in range(3):  # the account would be locked out if the wrong password had been sent
+            with pytest.raises(AccessRefused, match="encryption") as raised:
+                host.factory(password="wrong").open(within(10))
+            assert "encrypt = false" in raised.value.next_step
+        with closing(host.factory(encrypt=False).open(within(10))) as session:
+            assert not session.security.encrypted
+            session.put("plain.txt", b"signed")
+            session.install_service(SERVICE)
+            session.start(SERVICE, "/d /c rem")
+            session.remove_service(SERVICE)
+
+
+# -- who is not there
+
+
+def test_a_closed_port_is_host_unreachable_at_once(host: SambaHost) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = int(server.getsockname()[1])
+    with pytest.raises(HostUnreachable, match="refused") as raised:
+        host.factory(address="127.0.0.1", port=free).open(within(10))
+    assert raised.value.transient
+
+
+def test_an_unknown_name_is_host_unreachable(host: SambaHost) -> None:
+    for name in ("no-such-host.invalid", "not..a.name"):
+        with pytest.raises(HostUnreachable, match=name):
+            host.factory(address=name).open(within(10))
+
+
+def test_a_name_is_as_good_as_an_address() -> None:
+    with running() as host:
+        relay = Relay((host.address, host.port))
+        try:
+            with closing(host.factory(address="localhost", port=relay.port).open(within(10))) as session:
+                assert session.list("", "none*") == []
+        finally:
+            relay.close()
+
+
+def test_a_server_that_accepts_and_never_answers_is_unreachable_when_the_time_is_up(host: SambaHost) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        factory = host.factory(address="127.0.0.1", port=int(server.getsockname()[1]))
+        began = CLOCK.now()
+        with pytest.raises(HostUnreachable, match=r"does not answer \(timeouts\.connect\)"):
+            factory.open(within(0.7, "timeouts.connect"))
+        assert 0.6 < CLOCK.now() - began < 1.2
+
+
+def test_a_port_whose_queue_is_full_is_unreachable_when_the_time_is_up(host: SambaHost) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
+        for _ in range(4):  # further SYNs are dropped, as by a firewall
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        factory = host.factory(address="127.0.0.1", port=int(server.getsockname()[1]))
+        assert 0.6 < took(lambda: factory.open(within(0.7))) < 1.2
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\x04\xfeSMB", b"\0\0\0\0"])
+def test_a_server_that_is_no_smb_server_is_unreachable(host: SambaHost, answer: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        factory = host.factory(address="127.0.0.1", port=int(server.getsockname()[1]))
+        with pytest.raises(HostUnreachable, match="does not speak SMB"):
+            factory.open(within(5))
+        thread.join()
+
+
+# -- what breaks, hangs or is cut off
+
+
+def test_a_logon_that_hangs_is_ended_by_the_deadline(host: SambaHost, relay: Relay) -> None:
+    pid = host.samba.pid
+    assert pid is not None
+    factory = host.factory(address="127.0.0.1", port=relay.port)
+    with closing(factory.open(within(5))) as session:
+        relay.freeze()
+        with session.until(within(0.5, "timeouts.map")), pytest.raises(DeadlineExceeded, match=r"timeouts\.map"):
+            session.get("x.rc")
+        with session.until(within(5)), pytest.raises(DeadlineExceeded, match=r"timeouts\.map"):
+            session.get("x.rc")  # the session is spent
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda session: session.put("x", b"x" * 3_000_000),
+        lambda session: session.list(""),
+        lambda session: session.install_service(SERVICE),
+        lambda session: session.start(SERVICE, "/d /c rem"),
+        lambda session: session.remove_service(SERVICE),
+    ],
+    ids=["put", "list", "install", "start", "remove"],
+)
+def test_every_call_that_hangs_is_ended_by_its_deadline(
+    host: SambaHost, relay: Relay, call: Callable[[PsexecTransport], None]
+) -> None:
+    with closing(host.factory(address="127.0.0.1", port=relay.port).open(within(5))) as session:
+        relay.freeze()
+        with session.until(within(0.4)):
+            assert 0.3 < took(lambda: call(session)) < 0.9
+        began = CLOCK.now()
+    assert CLOCK.now() - began < 0.5
+
+
+def test_a_connection_that_breaks_is_session_lost(host: SambaHost, relay: Relay) -> None:
+    with closing(host.factory(address="127.0.0.1", port=relay.port).open(within(5))) as session:
+        session.list("")
+        relay.cut()
+        with pytest.raises(SessionLost) as raised:
+            session.list("")
+        assert raised.value.transient
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 10, 60, 100])
+def test_a_packet_that_ends_in_the_middle_is_session_lost(
+    host: SambaHost, relay: Relay, size: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with closing(host.factory(address="127.0.0.1", port=relay.port).open(within(5))) as session:
+        relay.cut_after = size
+        with pytest.raises(SessionLost):
+            session.list("")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_host_that_goes_down_is_session_lost(capfd: pytest.CaptureFixture[str]) -> None:
+    with running() as host, closing(host.open(within(5))) as session:
+        session.install_service(SERVICE)
+        host.run(host.samba.stop())
+        for call in (lambda: session.list(""), lambda: session.start(SERVICE, "/d /c rem")):
+            with pytest.raises(SessionLost):
+                call()
+    assert capfd.readouterr().err == ""
+
+
+def test_abort_from_another_thread_ends_a_call_at_once(host: SambaHost, relay: Relay) -> None:
+    with closing(host.factory(address="127.0.0.1", port=relay.port).open(within(5))) as session:
+        relay.freeze()
+        threading.Timer(0.2, session.abort).start()
+        assert 0.1 < took(lambda: session.list("")) < 0.6
+
+
+def test_abort_from_a_signal_handler_ends_a_call_at_once(host: SambaHost, relay: Relay) -> None:
+    with closing(host.factory(address="127.0.0.1", port=relay.port).open(within(5))) as session:
+        relay.freeze()
+        before = signal.signal(signal.SIGALRM, lambda number, frame: session.abort())
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            assert 0.1 < took(lambda: session.list("")) < 0.6
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+
+
+def test_an_opening_that_hangs_is_ended_by_the_factorys_abort(host: SambaHost) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, contextlib.ExitStack() as stack:
+        factory = host.factory(address="127.0.0.1", port=int(server.getsockname()[1]))
+        for fill in (0, 4):  # first it hangs in the negotiation, then in the connecting
+            for _ in range(fill):
+                client = stack.enter_context(socket.socket())
+                client.setblocking(False)
+                client.connect_ex(server.getsockname())
+            timer = threading.Timer(0.2, factory.abort)
+            timer.start()
+            assert 0.1 < took(lambda: factory.open(within(5))) < 0.6
+            timer.join()
+
+
+# -- what stands in a service's way
+
+
+def test_a_program_that_the_antivirus_takes_is_payload_blocked(host: SambaHost) -> None:
+    host.faults.antivirus = True
+    with closing(host.open(within(10))) as session:
+        with pytest.raises(PayloadBlocked, match="vanished"):
+            session.install_service(SERVICE)
+        session.remove_service(SERVICE)
+    assert host.services() == set()
+
+
+def test_a_program_that_vanishes_later_is_payload_blocked(host: SambaHost) -> None:
+    with closing(host.open(within(10))) as session:
+        session.install_service(SERVICE)
+        (host.root / f"{SERVICE}.exe").unlink()
+        with pytest.raises(PayloadBlocked, match="error 2"):
+            session.start(SERVICE, "/d /c rem")
+        session.remove_service(SERVICE)
+
+
+def test_a_program_that_is_damaged_is_payload_blocked(host: SambaHost) -> None:
+    with closing(host.open(within(10))) as session:
+        session.install_service(SERVICE)
+        (host.root / f"{SERVICE}.exe").write_bytes(b"quarantined")
+        with pytest.raises(PayloadBlocked, match="error 193"):
+            session.start(SERVICE, "/d /c rem")
+        session.remove_service(SERVICE)
+
+
+def test_a_service_whose_pipe_comes_late_is_waited_for(host: SambaHost) -> None:
+    host.faults.pipe_delay = 0.4
+    with closing(host.open(within(10))) as session:
+        session.install_service(SERVICE)
+        began = CLOCK.now()
+        assert session.start(SERVICE, "/d /c rem late") > 0
+        assert 0.3 < CLOCK.now() - began < 1.2
+        session.remove_service(SERVICE)
+
+
+def test_a_service_whose_pipe_never_comes_is_ended_by_the_deadline(host: SambaHost) -> None:
+    host.faults.pipe_delay = 60
+    with closing(host.open(within(10))) as session:
+        session.install_service(SERVICE)
+        with session.until(within(0.5)):
+            assert took(lambda: session.start(SERVICE, "/d /c rem")) < 0.8
+    with closing(host.open(within(10))) as session:
+        session.remove_service(SERVICE)
+
+
+def test_a_service_that_ends_between_two_runs_is_started_again(host: SambaHost) -> None:
+    with closing(host.open(within(10))) as session:
+        session.install_service(SERVICE)
+        session.start(SERVICE, "/d /c rem one")
+        (service,) = [service for service in host.manager.services() if service.name == SERVICE]
+
+        async def crash() -> None:
+            assert service.program is not None
+            service.program.stop()
+
+        host.run(crash())
+        assert session.start(SERVICE, "/d /c rem two") > 0
+        assert host.started()[-2:] == ["/d /c rem one", "/d /c rem two"]
+        session.remove_service(SERVICE)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error"),
+    [
+        ('Failed to start "cmd.exe". The system cannot find the file specified. [Err=0x2, 2]', RemoteCommandFailed),
+        ('Failed to start "cmd.exe". Access is denied. [Err=0x5, 5]', PayloadBlocked),
+        ('Failed to start "cmd.exe". Dieses Programm wird blockiert. [Err=0x4EC, 1260]', PayloadBlocked),
+        ("Überraschung" * 100, RemoteCommandFailed),
+    ],
+)
+def test_what_paexec_says_about_a_process_that_does_not_start_is_told(
+    host: SambaHost, refusal: str, error: type[VsspcError]
+) -> None:
+    host.launcher.refusal = refusal
+    with closing(host.open(within(10))) as session:
+        session.install_service(SERVICE)
+        with pytest.raises(error) as raised:
+            session.start(SERVICE, "/d /c rem")
+        assert refusal[:60] in raised.value.message
+        host.launcher.refusal = ""
+        assert session.start(SERVICE, "/d /c rem") > 0  # the same pipe still serves
+        session.remove_service(SERVICE)
+
+
+# -- secrets
+
+
+def test_no_log_record_and_no_error_carries_the_password_or_the_work(
+    host: SambaHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        with closing(host.open(within(10))) as session:
+            session.install_service(SERVICE)
+            session.start(SERVICE, "/d /c rem Sesame-Street")
+            session.remove_service(SERVICE)
+        with pytest.raises(AuthRejected) as raised:
+            host.factory(password=f"{PASSWORD}-wrong").open(within(10))
+    written = "".join(record.getMessage() for record in caplog.records)
+    for hidden in (PASSWORD, PASSWORD.encode("utf-16-le").hex(), "Sesame-Street", "Sesame".encode("utf-16-le").hex()):
+        assert hidden not in written
+    assert PASSWORD not in repr(raised.value) + raised.value.line()
+    assert raised.value.__context__ is None
+    assert raised.value.__cause__ is None
+
+
+def test_the_session_forgets_the_password_once_it_is_logged_on(host: SambaHost) -> None:
+    with closing(host.open(within(10))) as session:
+        assert session._link.session.password is None

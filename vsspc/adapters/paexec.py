@@ -1,0 +1,341 @@
+"""Services and processes on the host: the service manager, and PAExec behind its control pipe.
+
+pypsexec's message classes are used; its Client is not, for what it does between the messages: it names everything
+after this process, sleeps 5 s at a time for the pipe, waits without bounds, and takes a service that it has just
+deleted for one that it has just created. Nor is its `Service`: its handles outlive the service's removal.
+
+The service of PAExec reads requests from its control pipe (named after its program) in a loop, one thread a client;
+when any client leaves, and no request is being handled, it stops itself (PAExec, ServiceImpl.cpp,
+PipeClientThreadProc). So one pipe is kept open for the whole session and carries all its requests, each under a
+number of its own: the service then never stops underneath a request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pkgutil
+import secrets
+import struct
+from typing import Any, Final
+
+from pypsexec.exceptions import SCMRException
+from pypsexec.paexec import (
+    PAExecMsg,
+    PAExecMsgId,
+    PAExecReturnBuffer,
+    PAExecSettingsBuffer,
+    PAExecSettingsMsg,
+    PAExecStartBuffer,
+)
+from pypsexec.scmr import ControlCode, DesiredAccess, ErrorControl, SCMRApi, ServiceType, StartType
+from smbprotocol.exceptions import SMBException
+from smbprotocol.open import (
+    CreateDisposition,
+    CreateOptions,
+    FilePipePrinterAccessMask,
+    ImpersonationLevel,
+    Open,
+    ShareAccess,
+)
+
+from vsspc.adapters.foreign import service_code_of, status_of, translate_start
+from vsspc.adapters.smb import Files, Link
+from vsspc.core.errors import PayloadBlocked, SessionLost
+
+# Win32 codes of the service manager ([MS-ERREF] 2.2).
+_ACCESS_DENIED: Final = 5
+_ALREADY_RUNNING: Final = 1056
+_NO_SUCH_SERVICE: Final = 1060
+_CANNOT_ACCEPT_CONTROL: Final = 1061
+_NOT_ACTIVE: Final = 1062
+_MARKED_FOR_DELETION: Final = 1072
+_EXISTS: Final = 1073
+
+#: The pipe of a service that is only just starting: not there yet, or all its instances taken for a moment.
+_PIPE_NOT_YET: Final = frozenset({0xC0000034, 0xC00000AC, 0xC00000AE})
+#: The service at the other end of a pipe is gone: PIPE_DISCONNECTED, PIPE_CLOSING, PIPE_BROKEN,
+#: CONNECTION_DISCONNECTED, CONNECTION_RESET, FILE_CLOSED, PIPE_EMPTY.
+_PIPE_GONE: Final = frozenset({0xC00000B0, 0xC00000B1, 0xC000014B, 0xC000020C, 0xC000020D, 0xC0000128, 0xC00000D9})
+#: A program whose process has not ended yet: CANNOT_DELETE, SHARING_VIOLATION, DELETE_PENDING.
+_STILL_MAPPED: Final = frozenset({0xC0000121, 0xC0000043, 0xC0000056})
+
+#: How long a service that has just been started may take to make its pipe; usually milliseconds.
+_PIPE_SECONDS: Final = 15.0
+#: How long a removed service's process may live on. PAExec looks 5 s + 2 s after a stop whether it is idle
+#: (ServiceImpl.cpp, StopServiceAsync).
+_REMOVAL_SECONDS: Final = 12.0
+#: One read of the pipe; PAExec's own buffers have this size (ServiceImpl.cpp, BUFF_SIZE_HINT).
+_PIPE_BUFFER: Final = 16384
+#: PAExec unscrambles only what its first read of a SETTINGS message held; longer arguments would arrive garbled.
+MAX_ARGUMENTS: Final = 8000
+
+
+def payload() -> bytes:
+    """Return PAExec's program, as it comes with pypsexec."""
+    data = pkgutil.get_data("pypsexec", "paexec.exe")
+    if data is None:
+        raise PayloadBlocked("paexec.exe is missing in this server's installation of pypsexec", advice="Reinstall vsspc.")
+    return data
+
+
+class Services:
+    """The host's service manager and PAExec's services in it. Every method is to be called inside `Link.bounded`."""
+
+    def __init__(self, link: Link, files: Files) -> None:
+        self._link = link
+        self._files = files
+        self._api = SCMRApi(link.session)
+        self._api.open()
+        self._manager = self._api.open_sc_manager_w(
+            link.session.connection.server_name,
+            None,
+            DesiredAccess.SC_MANAGER_CONNECT | DesiredAccess.SC_MANAGER_CREATE_SERVICE,
+        )
+        self._handles: dict[str, bytes] = {}
+        self._pipes: dict[str, Any] = {}
+
+    def install(self, name: str) -> None:
+        """Upload PAExec as `<name>.exe` and create its service."""
+        self._files.put(f"{name}.exe", payload())
+        try:
+            self._create(name)
+        except SCMRException as exc:
+            if service_code_of(exc) != _EXISTS:
+                raise
+            # Its creation was tried before, and the answer lost. Only a service that is gone can be created.
+            self._delete(name)
+            self._create(name)
+        if not self._files.exists(f"{name}.exe"):
+            raise PayloadBlocked(f"the program {name}.exe vanished from the host as soon as it was uploaded")
+
+    def start_process(self, service: str, arguments: str) -> int:
+        """Start `cmd.exe <arguments>` through a service and return its Windows PID."""
+        number = secrets.randbits(31)
+        settings = _settings(number, arguments)
+        try:
+            pipe = self._pipe(service)
+            answer = _exchange(pipe, settings)
+        except SMBException as exc:
+            if status_of(exc) not in _PIPE_GONE:
+                raise
+            # The service ended since the last request. Nothing is started before START_APP: begin anew, once.
+            self._drop_pipe(service)
+            pipe = self._pipe(service)
+            answer = _exchange(pipe, settings)
+        answer.check_resp()
+        try:
+            answer = _exchange(pipe, _start_app(number))
+        except SMBException as exc:
+            if status_of(exc) not in _PIPE_GONE:
+                raise
+            self._drop_pipe(service)
+            raise SessionLost(
+                f"the service {service} ended before it said whether the process has started", transient=False
+            ) from None
+        answer.check_resp()
+        result = PAExecReturnBuffer()
+        result.unpack(answer["buffer"].get_value())
+        return int(result["return_code"].get_value())
+
+    def remove(self, name: str) -> None:
+        """Stop and delete a service and its program, and see that both are gone."""
+        self._drop_pipe(name)
+        self._delete(name)
+        self._link.patiently(
+            lambda: self._files.delete(f"{name}.exe"),
+            again=lambda exc: status_of(exc) in _STILL_MAPPED,
+            seconds=_REMOVAL_SECONDS,
+        )
+        self._link.patiently(
+            lambda: self._check_gone(name),
+            again=lambda exc: isinstance(exc, SessionLost),
+            seconds=_REMOVAL_SECONDS,
+        )
+
+    def close(self) -> None:
+        """Close the pipes, so that their services stop, and every handle."""
+        for name in list(self._pipes):
+            self._drop_pipe(name)
+        for name in list(self._handles):
+            self._close_handle(name)
+        self._api.close_service_handle_w(self._manager)
+
+    # -- services
+
+    def _create(self, name: str) -> None:
+        access = (
+            DesiredAccess.SERVICE_QUERY_STATUS
+            | DesiredAccess.SERVICE_START
+            | DesiredAccess.SERVICE_STOP
+            | DesiredAccess.DELETE
+        )
+
+        def work() -> None:
+            self._handles[name] = self._api.create_service_w(
+                self._manager,
+                name,
+                name,
+                access,
+                ServiceType.SERVICE_WIN32_OWN_PROCESS,
+                StartType.SERVICE_DEMAND_START,
+                ErrorControl.SERVICE_ERROR_NORMAL,
+                rf'"%SystemRoot%\{name}.exe" -service',
+                None,
+                0,
+                None,
+                None,
+                None,
+            )[1]
+
+        self._link.patiently(
+            work, again=lambda exc: service_code_of(exc) == _MARKED_FOR_DELETION, seconds=_REMOVAL_SECONDS
+        )
+
+    def _delete(self, name: str) -> None:
+        handle = self._handle(name)
+        if handle is None:
+            return
+        # A deleted service lives on until its last handle is closed ([MS-SCMR] 3.1.4.2), so ours always is.
+        try:
+            with _tolerating(_NOT_ACTIVE, _CANNOT_ACCEPT_CONTROL):
+                self._api.control_service(handle, ControlCode.SERVICE_CONTROL_STOP)
+            with _tolerating(_MARKED_FOR_DELETION):
+                self._api.delete_service(handle)
+        finally:
+            self._close_handle(name)
+
+    def _check_gone(self, name: str) -> None:
+        if self._handle(name) is not None:
+            self._close_handle(name)
+            raise SessionLost(f"the service {name} is deleted but still there: another program holds it open")
+
+    def _handle(self, name: str) -> bytes | None:
+        """Return a handle of the service, or None when there is no such service."""
+        if name not in self._handles:
+            access = (
+                DesiredAccess.SERVICE_QUERY_STATUS
+                | DesiredAccess.SERVICE_START
+                | DesiredAccess.SERVICE_STOP
+                | DesiredAccess.DELETE
+            )
+            try:
+                self._handles[name] = self._api.open_service_w(self._manager, name, access)
+            except SCMRException as exc:
+                if service_code_of(exc) != _NO_SUCH_SERVICE:
+                    raise
+                return None
+        return self._handles[name]
+
+    def _close_handle(self, name: str) -> None:
+        handle = self._handles.pop(name, None)
+        if handle is not None:
+            self._api.close_service_handle_w(handle)
+
+    # -- PAExec's control pipe
+
+    def _pipe(self, service: str) -> Any:
+        """Return the control pipe of a service, which is started if need be."""
+        if service not in self._pipes:
+            handle = self._handle(service)
+            if handle is None:
+                raise PayloadBlocked(f"the service {service} is no longer there", transient=False)
+            try:
+                with _tolerating(_ALREADY_RUNNING):
+                    self._api.start_service_w(handle)
+            except SCMRException as exc:
+                raise translate_start(exc, f"starting the service {service}") from None
+            try:
+                self._pipes[service] = self._link.patiently(
+                    lambda: self._open_pipe(service),
+                    again=lambda exc: status_of(exc) in _PIPE_NOT_YET,
+                    seconds=_PIPE_SECONDS,
+                )
+            except SMBException as exc:
+                if status_of(exc) not in _PIPE_NOT_YET:
+                    raise
+                raise PayloadBlocked(f"the service {service} was started but does not answer") from None
+        return self._pipes[service]
+
+    def _open_pipe(self, service: str) -> Any:
+        pipe = Open(self._api.tree, f"{service}.exe")
+        pipe.create(
+            ImpersonationLevel.Impersonation,
+            FilePipePrinterAccessMask.GENERIC_READ | FilePipePrinterAccessMask.GENERIC_WRITE,
+            0,
+            ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE,
+            CreateDisposition.FILE_OPEN,
+            CreateOptions.FILE_NON_DIRECTORY_FILE,
+        )
+        return pipe
+
+    def _drop_pipe(self, service: str) -> None:
+        pipe = self._pipes.pop(service, None)
+        if pipe is not None:
+            with _ignoring_broken_pipe():
+                pipe.close(False)
+
+
+def _settings(number: int, arguments: str) -> bytes:
+    """Pack the SETTINGS message of an asynchronous run of cmd.exe as LocalSystem."""
+    settings = PAExecSettingsBuffer()
+    settings["asynchronous"] = True
+    settings["use_system_account"] = True
+    settings["dont_load_profile"] = True
+    settings["disable_file_redirection"] = True  # PAExec is a 32-bit program: System32, not SysWOW64
+    settings["executable"] = "cmd.exe".encode("utf-16-le")
+    settings["arguments"] = arguments.encode("utf-16-le")
+    message = PAExecSettingsMsg()
+    # The seed grows by 3 a byte and pypsexec does not wrap it at 32 bits, as PAExec does: begin low enough.
+    message["xor_val"] = secrets.randbits(31)
+    message["unique_id"] = number
+    message["buffer"] = settings
+    return bytes(message.pack())
+
+
+def _start_app(number: int) -> bytes:
+    """Pack the START_APP message. The sender's PID and name in it only name the pipes of synchronous runs."""
+    sender = PAExecStartBuffer()
+    sender["process_id"] = 1
+    sender["comp_name"] = "vsspc".encode("utf-16-le")
+    message = PAExecMsg()
+    message["msg_id"] = PAExecMsgId.MSGID_START_APP
+    message["unique_id"] = number
+    message["buffer"] = sender
+    return bytes(message.pack())
+
+
+def _exchange(pipe: Any, request: bytes) -> PAExecMsg:
+    """Write a message into a pipe and read the answer, in one round trip (both requests go out before either wait)."""
+    connection = pipe.connection
+    session, tree = pipe.tree_connect.session.session_id, pipe.tree_connect.tree_connect_id
+    write, written = pipe.write(request, 0, send=False)
+    read, receive = pipe.read(0, _PIPE_BUFFER, send=False)
+    writing = connection.send(write, session, tree)
+    reading = connection.send(read, session, tree)
+    try:
+        written(writing)
+    finally:
+        data = receive(reading)
+    if len(data) < struct.calcsize("<HII"):
+        raise ValueError("PAExec's answer is too short")
+    answer = PAExecMsg()
+    answer.unpack(data)
+    return answer
+
+
+@contextlib.contextmanager
+def _tolerating(*codes: int) -> Any:
+    try:
+        yield
+    except SCMRException as exc:
+        if service_code_of(exc) not in codes:
+            raise
+
+
+@contextlib.contextmanager
+def _ignoring_broken_pipe() -> Any:
+    try:
+        yield
+    except SMBException as exc:
+        if status_of(exc) not in _PIPE_GONE:
+            raise
