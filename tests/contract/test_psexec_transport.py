@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import pytest
 
 from tests.contract.transport_contract import CLOCK, SERVICE, TransportContract, within
+from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.psexec import PsexecTransport, PsexecTransportFactory
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import (
@@ -28,13 +29,16 @@ from vsspc.core.errors import (
     AuthRejected,
     DeadlineExceeded,
     HostUnreachable,
+    Interrupted,
     PayloadBlocked,
     RemoteCommandFailed,
+    RemoteFileMissing,
     SessionLost,
     VsspcError,
 )
 from vsspc.core.secret import Credentials, Secret
 from vsspc.lab.launch import Launch, LaunchError
+from vsspc.lab.process import LabProcess
 from vsspc.lab.samba import Account, Encryption, Samba
 from vsspc.lab.services import ServiceFaults, ServiceManager
 from vsspc.lab.wire import Wire
@@ -262,6 +266,8 @@ class Relay:
         self._threads = [self._thread]
         self._thread.start()
         self.cut_after: int | None = None
+        self.freeze_after: int | None = None
+        self.cut_when: Callable[[], bool] = lambda: False
 
     def freeze(self) -> None:
         """Pass nothing on any more, in either direction, but keep the connections."""
@@ -301,6 +307,14 @@ class Relay:
     def _pass(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if source.getpeername() == self._target:  # an answer
+                    if self.cut_when():
+                        self.cut()
+                        return
+                    if self.freeze_after is not None:
+                        self.freeze_after -= 1
+                        if self.freeze_after < 0:
+                            self.freeze()
                 self._flowing.wait()
                 if self.cut_after is not None:
                     sink.sendall(data[: self.cut_after])
@@ -447,16 +461,36 @@ def test_a_server_that_is_no_smb_server_is_unreachable(host: SambaHost, answer: 
 # -- what breaks, hangs or is cut off
 
 
-def test_a_logon_that_hangs_is_ended_by_the_deadline(host: SambaHost, relay: Relay) -> None:
-    pid = host.samba.pid
-    assert pid is not None
-    factory = host.factory(address="127.0.0.1", port=relay.port)
-    with closing(factory.open(within(5))) as session:
+@pytest.mark.parametrize("answers", [1, 2, 3, 4])
+def test_an_opening_that_hangs_after_the_first_answer_is_ended_by_the_deadline(
+    host: SambaHost, relay: Relay, answers: int
+) -> None:
+    relay.freeze_after = answers  # the negotiation, the logon's two, the first share
+    began = CLOCK.now()
+    with pytest.raises(DeadlineExceeded, match=r"timeouts\.connect"):
+        host.factory(address="127.0.0.1", port=relay.port).open(within(0.5, "timeouts.connect"))
+    assert 0.4 < CLOCK.now() - began < 1.0
+
+
+def test_a_session_whose_time_was_up_in_a_call_is_spent(host: SambaHost, relay: Relay) -> None:
+    with closing(host.factory(address="127.0.0.1", port=relay.port).open(within(5))) as session:
         relay.freeze()
-        with session.until(within(0.5, "timeouts.map")), pytest.raises(DeadlineExceeded, match=r"timeouts\.map"):
-            session.get("x.rc")
-        with session.until(within(5)), pytest.raises(DeadlineExceeded, match=r"timeouts\.map"):
-            session.get("x.rc")  # the session is spent
+        for seconds in (0.5, 5):
+            deadline = within(seconds, f"timeouts.{seconds}")
+            with session.until(deadline), pytest.raises(DeadlineExceeded, match=r"timeouts\.0\.5"):
+                session.get("x.rc")
+
+
+def test_an_answer_that_is_lost_after_a_start_is_not_to_be_tried_again(host: SambaHost, relay: Relay) -> None:
+    with closing(host.factory(address="127.0.0.1", port=relay.port).open(within(5))) as session:
+        session.install_service(SERVICE)
+        session.start(SERVICE, "/d /c rem one")  # the pipe is open now: settings and start follow at once
+        count = len(host.started())
+        relay.cut_when = lambda: len(host.started()) > count
+        with pytest.raises(SessionLost) as raised:
+            session.start(SERVICE, "/d /c rem two")
+        assert not raised.value.transient
+    assert host.started()[count:] == ["/d /c rem two"]
 
 
 @pytest.mark.parametrize(
@@ -528,6 +562,32 @@ def test_abort_from_a_signal_handler_ends_a_call_at_once(host: SambaHost, relay:
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+
+
+def test_a_call_that_a_stop_signal_cut_off_says_so(host: SambaHost, relay: Relay) -> None:
+    clock = SystemClock()
+    factory = PsexecTransportFactory(
+        host="127.0.0.1",
+        port=relay.port,
+        credentials=Credentials(ADMINISTRATOR.name, Secret(PASSWORD)),
+        clock=clock,
+    )
+    with closing(factory.open(within(5))) as session:
+        relay.freeze()
+
+        def stop(number: int, frame: object) -> None:
+            clock.stop(number)
+            session.abort()
+
+        before = signal.signal(signal.SIGALRM, stop)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(Interrupted):
+                session.list("")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    clock.close()
 
 
 def test_an_opening_that_hangs_is_ended_by_the_factorys_abort(host: SambaHost) -> None:
@@ -631,6 +691,50 @@ def test_what_paexec_says_about_a_process_that_does_not_start_is_told(
         host.launcher.refusal = ""
         assert session.start(SERVICE, "/d /c rem") > 0  # the same pipe still serves
         session.remove_service(SERVICE)
+
+
+# -- on the whole lab, whose cmd.exe runs what is started
+
+
+@pytest.fixture
+def job_host(lab: LabProcess) -> Iterator[PsexecTransport]:
+    factory = PsexecTransportFactory(
+        host=lab.address,
+        port=lab.smb_port,
+        credentials=Credentials(lab.username, Secret(lab.password)),
+        clock=CLOCK,
+    )
+    with closing(factory.open(within(30))) as session:
+        session.make_folder("vsspc")
+        session.install_service(SERVICE)
+        yield session
+        session.remove_service(SERVICE)
+        session.delete_tree("vsspc")
+        assert {entry.name for entry in session.list("", "vsspc*")} == set()
+
+
+def _awaited(session: PsexecTransport, path: str) -> bytes:
+    deadline = within(10)
+    while not deadline.spent(CLOCK.now()):
+        with contextlib.suppress(RemoteFileMissing):
+            return session.get(path)
+        time.sleep(0.02)
+    raise AssertionError(f"{path} did not come")
+
+
+def test_a_job_runs_as_local_system_and_leaves_its_output_and_code(job_host: PsexecTransport) -> None:
+    script = "@echo off\r\ncd /d \"%~dp0\"\r\n>job.out echo %~dp0\r\n>job.tmp echo 7\r\nren job.tmp job.rc\r\nexit /b 7\r\n"
+    job_host.put("vsspc\\job.cmd", script.encode("ascii"))
+    pid = job_host.start(SERVICE, '/d /c call "%SystemRoot%\\vsspc\\job.cmd"')
+    assert pid > 0
+    assert _awaited(job_host, "vsspc\\job.rc").strip() == b"7"
+    assert job_host.get("vsspc\\job.out").strip().lower() == b"c:\\windows\\vsspc\\"
+
+
+def test_a_job_whose_script_is_missing_starts_and_leaves_nothing(job_host: PsexecTransport) -> None:
+    assert job_host.start(SERVICE, '/d /c call "%SystemRoot%\\vsspc\\missing.cmd"') > 0
+    time.sleep(0.3)
+    assert job_host.list("vsspc") == []
 
 
 # -- secrets

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import struct
+import traceback
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -181,8 +183,8 @@ def translate(exc: Exception, doing: str) -> VsspcError:
     if isinstance(exc, (SMBException, PypsexecException)):
         return SessionLost(f"{doing}: {_sentence(exc)}")
     if isinstance(exc, _PARSING):
-        return SessionLost(f"{doing}: the host sent what is not SMB ({type(exc).__name__})")
-    return InternalError(f"{doing}: {type(exc).__name__}")
+        return SessionLost(f"{doing}: the host sent what is not SMB ({_place(exc)})")
+    return InternalError(f"{doing}: {_place(exc)}")
 
 
 def translate_logon(exc: Exception, account: str) -> VsspcError:
@@ -239,6 +241,13 @@ def _from_paexec(exc: PAExecException, doing: str) -> VsspcError:
 
 def _reason(exc: Exception) -> str:
     return f" ({exc.strerror})" if isinstance(exc, OSError) and exc.strerror else ""
+
+
+def _place(exc: Exception) -> str:
+    """Name an exception by its kind and where it was raised: its text may hold what was being sent."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    where = f" in {PurePath(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return type(exc).__name__ + where
 
 
 def _sentence(exc: Exception) -> str:

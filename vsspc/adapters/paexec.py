@@ -16,6 +16,7 @@ import contextlib
 import pkgutil
 import secrets
 import struct
+from collections.abc import Iterator
 from typing import Any, Final
 
 from pypsexec.exceptions import SCMRException
@@ -43,13 +44,17 @@ from vsspc.adapters.smb import Files, Link
 from vsspc.core.errors import PayloadBlocked, SessionLost
 
 # Win32 codes of the service manager ([MS-ERREF] 2.2).
-_ACCESS_DENIED: Final = 5
 _ALREADY_RUNNING: Final = 1056
 _NO_SUCH_SERVICE: Final = 1060
 _CANNOT_ACCEPT_CONTROL: Final = 1061
 _NOT_ACTIVE: Final = 1062
 _MARKED_FOR_DELETION: Final = 1072
 _EXISTS: Final = 1073
+
+#: What we do with a service of ours.
+_ACCESS: Final = (
+    DesiredAccess.SERVICE_QUERY_STATUS | DesiredAccess.SERVICE_START | DesiredAccess.SERVICE_STOP | DesiredAccess.DELETE
+)
 
 #: The pipe of a service that is only just starting: not there yet, or all its instances taken for a moment.
 _PIPE_NOT_YET: Final = frozenset({0xC0000034, 0xC00000AC, 0xC00000AE})
@@ -66,6 +71,8 @@ _PIPE_SECONDS: Final = 15.0
 _REMOVAL_SECONDS: Final = 12.0
 #: One read of the pipe; PAExec's own buffers have this size (ServiceImpl.cpp, BUFF_SIZE_HINT).
 _PIPE_BUFFER: Final = 16384
+#: What stands before the body of an answer: message id, number, length.
+_MESSAGE_HEADER: Final = struct.Struct("<HII")
 #: PAExec unscrambles only what its first read of a SETTINGS message held; longer arguments would arrive garbled.
 MAX_ARGUMENTS: Final = 8000
 
@@ -114,24 +121,19 @@ class Services:
         settings = _settings(number, arguments)
         try:
             pipe = self._pipe(service)
-            answer = _exchange(pipe, settings)
+            answer = self._exchange(service, pipe, settings)
         except SMBException as exc:
             if status_of(exc) not in _PIPE_GONE:
                 raise
             # The service ended since the last request. Nothing is started before START_APP: begin anew, once.
-            self._drop_pipe(service)
             pipe = self._pipe(service)
-            answer = _exchange(pipe, settings)
+            answer = self._exchange(service, pipe, settings)
         answer.check_resp()
         try:
-            answer = _exchange(pipe, _start_app(number))
-        except SMBException as exc:
-            if status_of(exc) not in _PIPE_GONE:
-                raise
-            self._drop_pipe(service)
-            raise SessionLost(
-                f"the service {service} ended before it said whether the process has started", transient=False
-            ) from None
+            answer = self._exchange(service, pipe, _start_app(number))
+        except (SMBException, OSError):
+            text = f"the host did not say whether the process has started that {service} was asked for"
+            raise SessionLost(text, transient=False) from None  # asked again, it might run twice
         answer.check_resp()
         result = PAExecReturnBuffer()
         result.unpack(answer["buffer"].get_value())
@@ -163,19 +165,12 @@ class Services:
     # -- services
 
     def _create(self, name: str) -> None:
-        access = (
-            DesiredAccess.SERVICE_QUERY_STATUS
-            | DesiredAccess.SERVICE_START
-            | DesiredAccess.SERVICE_STOP
-            | DesiredAccess.DELETE
-        )
-
         def work() -> None:
             self._handles[name] = self._api.create_service_w(
                 self._manager,
                 name,
                 name,
-                access,
+                _ACCESS,
                 ServiceType.SERVICE_WIN32_OWN_PROCESS,
                 StartType.SERVICE_DEMAND_START,
                 ErrorControl.SERVICE_ERROR_NORMAL,
@@ -212,14 +207,8 @@ class Services:
     def _handle(self, name: str) -> bytes | None:
         """Return a handle of the service, or None when there is no such service."""
         if name not in self._handles:
-            access = (
-                DesiredAccess.SERVICE_QUERY_STATUS
-                | DesiredAccess.SERVICE_START
-                | DesiredAccess.SERVICE_STOP
-                | DesiredAccess.DELETE
-            )
             try:
-                self._handles[name] = self._api.open_service_w(self._manager, name, access)
+                self._handles[name] = self._api.open_service_w(self._manager, name, _ACCESS)
             except SCMRException as exc:
                 if service_code_of(exc) != _NO_SUCH_SERVICE:
                     raise
@@ -268,10 +257,31 @@ class Services:
         )
         return pipe
 
+    def _exchange(self, service: str, pipe: Any, request: bytes) -> PAExecMsg:
+        """Write a message into a service's pipe and read the answer. After a failure the pipe is not used again."""
+        connection = pipe.connection
+        session, tree = pipe.tree_connect.session.session_id, pipe.tree_connect.tree_connect_id
+        write, written = pipe.write(request, 0, send=False)
+        read, received = pipe.read(0, _PIPE_BUFFER, send=False)
+        try:
+            # One round trip: the read waits on the host for the answer.
+            writing = connection.send(write, session, tree)
+            reading = connection.send(read, session, tree)
+            written(writing)
+            data = received(reading)
+        except SMBException:
+            self._drop_pipe(service)
+            raise
+        if len(data) < _MESSAGE_HEADER.size:
+            raise ValueError("PAExec's answer is too short")
+        answer = PAExecMsg()
+        answer.unpack(data)
+        return answer
+
     def _drop_pipe(self, service: str) -> None:
         pipe = self._pipes.pop(service, None)
         if pipe is not None:
-            with _ignoring_broken_pipe():
+            with contextlib.suppress(SMBException):  # the other end may be gone
                 pipe.close(False)
 
 
@@ -304,38 +314,11 @@ def _start_app(number: int) -> bytes:
     return bytes(message.pack())
 
 
-def _exchange(pipe: Any, request: bytes) -> PAExecMsg:
-    """Write a message into a pipe and read the answer, in one round trip (both requests go out before either wait)."""
-    connection = pipe.connection
-    session, tree = pipe.tree_connect.session.session_id, pipe.tree_connect.tree_connect_id
-    write, written = pipe.write(request, 0, send=False)
-    read, receive = pipe.read(0, _PIPE_BUFFER, send=False)
-    writing = connection.send(write, session, tree)
-    reading = connection.send(read, session, tree)
-    try:
-        written(writing)
-    finally:
-        data = receive(reading)
-    if len(data) < struct.calcsize("<HII"):
-        raise ValueError("PAExec's answer is too short")
-    answer = PAExecMsg()
-    answer.unpack(data)
-    return answer
-
-
 @contextlib.contextmanager
-def _tolerating(*codes: int) -> Any:
+def _tolerating(*codes: int) -> Iterator[None]:
+    """Take these codes of the service manager for success."""
     try:
         yield
     except SCMRException as exc:
         if service_code_of(exc) not in codes:
-            raise
-
-
-@contextlib.contextmanager
-def _ignoring_broken_pipe() -> Any:
-    try:
-        yield
-    except SMBException as exc:
-        if status_of(exc) not in _PIPE_GONE:
             raise

@@ -157,5 +157,5 @@ def _explain_manager(exc: Exception, doing: str) -> VsspcError:
 def _explain_install(exc: Exception, doing: str) -> VsspcError:
     # ADMIN$ let us in, so it is not our rights that a denied upload speaks of, but a guard on the host.
     if status_of(exc) == _STATUS_ACCESS_DENIED:
-        return PayloadBlocked(f"{doing}: the host does not let its program be written (access denied)")
+        return PayloadBlocked(f"{doing}: the host does not let the program be written or looked at (access denied)")
     return translate(exc, doing)

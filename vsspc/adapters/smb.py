@@ -38,7 +38,15 @@ from smbprotocol.tree import TreeConnect
 from vsspc.adapters.foreign import quieten_libraries, status_of, translate, translate_logon
 from vsspc.adapters.wire import Dialling, Watchdog, Wire
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import AccessRefused, DeadlineExceeded, HostUnreachable, PortClosed, SessionLost, VsspcError
+from vsspc.core.errors import (
+    AccessRefused,
+    DeadlineExceeded,
+    HostUnreachable,
+    Interrupted,
+    PortClosed,
+    SessionLost,
+    VsspcError,
+)
 from vsspc.core.secret import Credentials
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
 
@@ -56,6 +64,7 @@ _STATUS_NO_SUCH_FILE: Final = 0xC000000F
 _STATUS_NAME_NOT_FOUND: Final = 0xC0000034
 _STATUS_PATH_NOT_FOUND: Final = 0xC000003A
 _STATUS_NOT_A_FOLDER: Final = 0xC0000103
+_STATUS_DELETE_PENDING: Final = 0xC0000056
 _ABSENT: Final = frozenset({_STATUS_NO_SUCH_FILE, _STATUS_NAME_NOT_FOUND, _STATUS_PATH_NOT_FOUND})
 
 _SHARE_ALL: Final = ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE | ShareAccess.FILE_SHARE_DELETE
@@ -196,12 +205,14 @@ class Link:
             error = explain(exc) if explain else translate(exc, doing)
         finally:
             self._watchdog.disarm()
-        if self._aborted or self._watchdog.bitten is not None:
-            self._before(doing)
+        if not isinstance(error, Interrupted) and (self._aborted or self._watchdog.bitten is not None):
+            self._before(doing)  # what broke is only what was cut
         raise error
 
     def _before(self, doing: str) -> None:
         if self._aborted or self._wire_closed:
+            if (interrupted := self.clock.stopped()) is not None:
+                raise interrupted
             why = "was cut off" if self._aborted else "is closed"
             raise SessionLost(f"{doing}: the session {why}", transient=False)
         spent = self._watchdog.bitten or (self.deadline if self.deadline.spent(self.clock.now()) else None)
@@ -390,12 +401,12 @@ class Files:
         return b"".join(parts)
 
     def exists(self, path: str) -> bool:
-        """Say whether there is a file, folder or link of that name."""
+        """Say whether there is a file, folder or link of that name, and not one that is about to go."""
         entry = Open(self._tree, path)
         try:
             self._compound(entry, [self._open_entry(entry, FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES)])
         except SMBException as exc:
-            if status_of(exc) in _ABSENT:
+            if status_of(exc) in _ABSENT | {_STATUS_DELETE_PENDING}:
                 return False
             raise
         return True
