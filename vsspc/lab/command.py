@@ -32,6 +32,7 @@ LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
 @click.option("--encryption", type=click.Choice(["desired", "required", "off"]), default="desired", help="SMB's.")
 @click.option("--lockout", type=int, default=0, metavar="N", help="Wrong passwords that lock an account [never].")
 @click.option("--no-samba", is_flag=True, help="Without SMB: only what runs on the host.")
+@click.option("--until-eof", is_flag=True, help="End when the standard input ends: with the program that started it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for a program, and no sample files.")
 def lab(
     state: Path | None,
@@ -44,6 +45,7 @@ def lab(
     encryption: str,
     lockout: int,
     no_samba: bool,
+    until_eof: bool,
     as_json: bool,
 ) -> None:
     """Run a rehearsal Windows host on this machine, until Ctrl-C."""
@@ -53,6 +55,8 @@ def lab(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
+        if until_eof:
+            loop.add_reader(sys.stdin.fileno(), stop.set)
         host = Lab(
             state,
             address=address,

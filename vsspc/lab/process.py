@@ -39,14 +39,14 @@ class LabProcess:
         timeout: float = START_TIMEOUT,
     ) -> None:
         """Start a lab (see `vsspc lab --help` for further `options`) and wait until it is ready. Raise LabFailed."""
-        arguments = ["--json", "--tick", str(tick), *options]
+        arguments = ["--json", "--until-eof", "--tick", str(tick), *options]
         arguments += ["--state", str(state)] if state is not None else []
         arguments += ["--address", address] if address is not None else []
         for volume in volumes:
             arguments += ["--volume", volume]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "vsspc.lab.command", *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # Ends with us, however we end; then the lab ends too.
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
