@@ -4,10 +4,12 @@ pypsexec's message classes are used; its Client is not, for what it does between
 after this process, sleeps 5 s at a time for the pipe, waits without bounds, and takes a service that it has just
 deleted for one that it has just created. Nor is its `Service`: its handles outlive the service's removal.
 
-The service of PAExec reads requests from its control pipe (named after its program) in a loop, one thread a client;
-when any client leaves, and no request is being handled, it stops itself (PAExec, ServiceImpl.cpp,
-PipeClientThreadProc). So one pipe is kept open for the whole session and carries all its requests, each under a
-number of its own: the service then never stops underneath a request.
+The service of PAExec reads requests from its control pipe (named after its program) in a loop, one thread a client.
+When any client leaves while no request is being handled, the service stops itself, under other clients too (PAExec,
+ServiceImpl.cpp, PipeClientThreadProc). So one pipe is kept open for the whole session and carries all its requests,
+each under a number of its own. Measured with the real paexec.exe 1.29 under Wine 8: five runs, a failed one and one
+of 8,000 characters through one pipe; STOP takes effect at once while that pipe is open and idle; a second client that
+comes and goes ends the service.
 """
 
 from __future__ import annotations
