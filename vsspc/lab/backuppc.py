@@ -16,6 +16,7 @@ import signal
 import subprocess
 import tarfile
 import time
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -444,6 +445,17 @@ def give(path: Path, user: str) -> None:
         return
     for each in (path, *(path.rglob("*") if path.is_dir() and not path.is_symlink() else ())):
         os.lchown(each, account.pw_uid, account.pw_gid)
+
+
+def adopt(config: Path, user: str) -> Path:
+    """Let `user` work with a vsspc.toml and the files that it names (they may be the caller's); return its state_dir."""
+    settings = tomllib.loads(config.read_text(encoding="utf-8"))
+    state_dir, log_file = Path(settings["state_dir"]), Path(settings["log_file"])
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log_file.touch(mode=0o640)
+    for path in (state_dir, log_file, Path(settings["defaults"]["credentials_file"])):
+        give(path, user)
+    return state_dir
 
 
 def _exists(user: str) -> bool:
