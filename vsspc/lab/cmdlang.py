@@ -25,6 +25,7 @@ class CmdError(Exception):
         super().__init__(text)
         self.text = text
         self.code = code
+        self.reported = False
 
 
 class Unsupported(CmdError):

@@ -190,14 +190,21 @@ class Console:
             self.give_up(error)
         return self.errorlevel
 
-    def give_up(self, error: CmdError) -> None:
-        """Print what cmd prints when it gives up on a batch file, and end all of them."""
+    def report(self, error: CmdError) -> None:
+        """Print what cmd prints when it gives up on a batch file, once, where its output goes at that moment."""
+        if error.reported:
+            return
+        error.reported = True
         if isinstance(error, cmdlang.Unsupported):
             self.err(f"vsspc lab: this cmd.exe does not know: {error.text}")
             self.events.log("cmd-unsupported", text=error.text, pid=self.pid)
         else:
             self.err(error.text)
             self.events.log("cmd-error", text=error.text, pid=self.pid)
+
+    def give_up(self, error: CmdError) -> None:
+        """End all batch files."""
+        self.report(error)
         self.frames.clear()
         self.errorlevel = error.code
 
@@ -255,6 +262,9 @@ class Console:
                     frame.position = jump.position
         except LeaveBatch:
             pass
+        except CmdError as error:
+            self.report(error)
+            raise
         finally:
             if self.frames:
                 self.frames.pop()

@@ -8,6 +8,7 @@ names (Microsoft: DefineDosDeviceW, "Local and Global MS-DOS Device Names"). Not
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from vsspc.lab.paths import SYSTEM, Drives, normalise
 
@@ -71,20 +72,10 @@ class DosDevices:
                 return stack[-1]
         return None
 
-    def clear(self) -> None:
-        """Forget all definitions but those of real volumes: a reboot."""
-        for key, stack in list(self._stacks.items()):
-            kept = [target for target in stack[:1] if self._is_volume(target)]
-            if kept:
-                self._stacks[key] = kept
-            else:
-                del self._stacks[key]
+    def clear(self, keep: Mapping[str, str]) -> None:
+        """Forget all definitions but these global ones (those of the volumes): a reboot."""
+        self._stacks = {("global", letter): [target] for letter, target in keep.items()}
         self._refresh()
-
-    @staticmethod
-    def _is_volume(target: str) -> bool:
-        name = target.lower().removeprefix("\\device\\harddiskvolume")
-        return name.isdigit()
 
     def inventory(self) -> dict[str, list[str]]:
         """Return the definitions by letter, topmost last (those of an account as `account/B:`)."""

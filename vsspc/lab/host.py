@@ -323,6 +323,10 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
                 self._groups.add(self._samba.pid)
         self.events.log("cut")
 
+    async def launch(self, executable: str, arguments: str, *, account: str = SYSTEM) -> int:
+        """Start a program as PAExec would, and return its PID. Raise LaunchError."""
+        return await self.programs.launch(Launch(executable=executable, arguments=arguments, account=account))
+
     async def run(self, arguments: str, *, account: str = SYSTEM, timeout: float = 30.0) -> int:
         """Run `cmd.exe ARGUMENTS` on the host and return its exit code. Raise TimeoutError."""
         pid = await self.programs.launch(Launch(executable="cmd.exe", arguments=arguments, account=account))
@@ -373,6 +377,7 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             "reboot": self.reboot,
             "cut": self.cut,
             "run": self.run,
+            "launch": self.launch,
             "vanish": self.windows.shadows.vanish,
             "kill": self.windows.processes.kill,
             "plant_process": self.plant_process,

@@ -317,8 +317,7 @@ class Windows:
 
     def inventory(self) -> dict[str, Any]:
         """Return everything that exists on the host and did not come with it."""
-        volumes = self.volumes.by_letter.values()
-        own = {volume.letter: [f"\\Device\\{volume.device}"] for volume in volumes}
+        own = self._own_letters()
         return {
             "processes": [
                 {"pid": p.pid, "image": p.image, "command_line": p.command_line, "parent": p.parent, "account": p.account}
@@ -339,6 +338,10 @@ class Windows:
             },
         }
 
+    def _own_letters(self) -> dict[str, list[str]]:
+        """Return the letters of the volumes, as `DosDevices.inventory` shows them."""
+        return {volume.letter: [f"\\Device\\{volume.device}"] for volume in self.volumes.by_letter.values()}
+
     def reboot(self) -> None:
         """Lose what a reboot loses: processes, shadow copies that are not persistent, drive letters."""
         self.events.log("reboot")
@@ -348,7 +351,7 @@ class Windows:
         for copy in [copy for copy in self.shadows.by_id.values() if copy.owner is not None]:
             self.shadows.delete(copy.id)
         self.shadows.finish()
-        self.devices.clear()
+        self.devices.clear({letter: target for letter, (target,) in self._own_letters().items()})
 
 
 def _remove(copies: Sequence[ShadowCopy]) -> None:
