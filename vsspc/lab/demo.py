@@ -213,6 +213,7 @@ def plain_rsyncd(folder: Path, *, volume: Path, address: str, port: int, passwor
     config = folder / "rsyncd.conf"
     config.write_text(
         f"pid file = {folder}/rsyncd.pid\nlog file = {folder}/rsyncd.log\nuse chroot = no\nstrict modes = no\n"
+        f"uid = {os.geteuid()}\ngid = {os.getegid()}\n"
         f"[C]\npath = {volume}\nread only = yes\nauth users = plain\nsecrets file = {secrets}\n"
     )
     confined = ["setpriv", "--pdeathsig=TERM"]
