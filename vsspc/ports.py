@@ -112,7 +112,10 @@ class Transport(Protocol):
         ...
 
     def delete(self, path: str) -> None:
-        """Delete a file, or an empty folder. One that is not there is fine. Raise SessionLost (transient) when in use."""
+        """Delete a file, or an empty folder. One that is not there is fine.
+
+        Raise RemoteFolderNotEmpty, or SessionLost (transient) when it is in use.
+        """
         ...
 
     def delete_tree(self, path: str) -> None:

@@ -33,6 +33,7 @@ from vsspc.core.errors import (
     RemoteCommandFailed,
     RemoteFileExists,
     RemoteFileMissing,
+    RemoteFolderNotEmpty,
     SessionLost,
     VsspcError,
 )
@@ -72,7 +73,7 @@ _STATUS: Final = {
     0xC0000056: _IN_USE,  # DELETE_PENDING
     0xC0000121: _IN_USE,  # CANNOT_DELETE
     0xC0000243: _IN_USE,  # USER_MAPPED_FILE
-    0xC0000101: _Meaning(SessionLost, "the folder is not empty", transient=True),  # DIRECTORY_NOT_EMPTY
+    0xC0000101: _Meaning(RemoteFolderNotEmpty, "the folder is not empty"),  # DIRECTORY_NOT_EMPTY
     0x8000002D: _Meaning(SessionLost, "a link stands in its place", transient=False),  # STOPPED_ON_SYMLINK
     0xC0000022: _DENIED,  # ACCESS_DENIED
     0xC0000061: _DENIED,  # PRIVILEGE_NOT_HELD

@@ -14,8 +14,9 @@
     ├── AccessRefused             22
     │   └── AdminShareMissing     28
     ├── SessionLost               23
-    │   └── RemoteFileMissing     23   (answered inside vsspc; seldom seen outside)
-    │   └── RemoteFileExists      23
+    │   ├── RemoteFileMissing     23   (these three are answered inside vsspc, and seldom seen outside)
+    │   ├── RemoteFileExists      23
+    │   └── RemoteFolderNotEmpty  23
     ├── RemoteCommandFailed       24
     ├── PayloadBlocked            25
     ├── SnapshotFailed            30
@@ -180,6 +181,10 @@ class RemoteFileExists(SessionLost):
     """A file or folder that was to be made anew is already on the host."""
 
     transient = False
+
+
+class RemoteFolderNotEmpty(SessionLost):
+    """A folder that was to be deleted holds something."""
 
 
 class RemoteCommandFailed(VsspcError):

@@ -282,7 +282,7 @@ class HostRun:
                         owner.acquire(site, self._lease.run, self._ports.server)
                         for found in leftovers.find(site, self._lease.run):
                             site.intend(found)
-                    owed = teardown.release_all(site, self._lease.releases)
+                    owed = teardown.release_all(site, lambda: self._lease.releases())
             except VsspcError as error:
                 self._ports.log.warning("teardown.failed", why=error.message)
                 self._lease = replace(self._lease, error=self._lease.error or error.line())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from vsspc.core.errors import LeaseHeld, RemoteFileExists, RemoteFileMissing, SessionLost
+from vsspc.core.errors import LeaseHeld, RemoteFileExists, RemoteFileMissing, RemoteFolderNotEmpty
 from vsspc.core.words import Kind, Resource
 from vsspc.resources.site import Site
 from vsspc.windows.names import HOME, OWNER_FILE, RUNS
@@ -53,7 +53,7 @@ def release(site: Site, resource: Resource) -> None:
         for folder in (RUNS, HOME):
             try:
                 site.transport.delete(folder)
-            except SessionLost as error:
+            except RemoteFolderNotEmpty as error:
                 site.log.info("folder.kept", folder=folder, why=error.message)
                 return
 

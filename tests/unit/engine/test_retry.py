@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from datetime import UTC, datetime
-
 import pytest
 
+from tests.fakes.time import Time, Told
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import AuthRejected, HostUnreachable, Interrupted, SnapshotBusy, VsspcError
+from vsspc.core.errors import AuthRejected, HostUnreachable, SnapshotBusy, VsspcError
 from vsspc.core.settings import RetryTuning
 from vsspc.engine import retry
-
-
-class Time:
-    """A clock whose sleeps only move its hands."""
-
-    def __init__(self) -> None:
-        self.hand = 100.0
-        self.sleeps: list[float] = []
-
-    def now(self) -> float:
-        return self.hand
-
-    def wall(self) -> datetime:
-        return datetime.fromtimestamp(self.hand, UTC)
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.hand += seconds
-
-    def stopped(self) -> Interrupted | None:
-        return None
-
-    def shield(self) -> nullcontext[None]:
-        return nullcontext()
-
-
-class Silence:
-    """A log that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def info(self, event: str, **fields: object) -> None:
-        self.told.append(event)
-
-    warning = info
-
-    def failure(self, event: str, error: BaseException) -> None:
-        self.told.append(event)
 
 
 TUNING = RetryTuning(attempts=4, wait=10.0, cap=25.0)
 
 
-def run(error: VsspcError, *, fails: int, seconds: float = 1e6) -> tuple[Time, int, Silence]:
-    time, log, calls = Time(), Silence(), 0
+def run(error: VsspcError, *, fails: int, seconds: float = 1e6) -> tuple[Time, int, Told]:
+    time, log, calls = Time(), Told(), 0
 
     def effect() -> int:
         nonlocal calls
@@ -81,7 +40,7 @@ def test_a_transient_error_is_tried_again_with_growing_pauses_up_to_the_cap() ->
     time, calls, log = run(SnapshotBusy("busy"), fails=3)
     assert calls == 4
     assert 10 <= time.sleeps[0] <= 15 and 20 <= time.sleeps[1] <= 25 and time.sleeps[2] == 25
-    assert log.told == ["retry"] * 3
+    assert log.names() == ["retry"] * 3
 
 
 def test_the_last_error_is_raised_when_the_attempts_are_used_up() -> None:
@@ -103,7 +62,7 @@ def test_no_pause_begins_that_would_end_after_the_deadline() -> None:
             tuning=TUNING,
             clock=time,
             deadline=Deadline.after(time.now(), 9.0, "timeouts.snapshot"),
-            log=Silence(),
+            log=Told(),
             on=VsspcError,
         )
     assert time.sleeps == []
