@@ -109,7 +109,7 @@ A Windows host that is none. Its C: is {host.state / "c"}; {LOCKED} is locked.
 Take a snapshot and serve it:
   vsspc --config {config} pre --client labhost --host {host.address}
 Read the locked file out of it:
-  (. {session} && RSYNC_PASSWORD=$password rsync rsync://$user@{host.address}:$port/C/ProgramData/Ledger/ .)
+  (. {session} && RSYNC_PASSWORD=$password rsync -r rsync://$user@{host.address}:$port/C/ProgramData/Ledger/ .)
 Take it down:
   vsspc --config {config} post --client labhost --host {host.address}
 

@@ -51,23 +51,24 @@ def _nothing(_: bytes) -> None:
     """Swallow what a process without standard handles writes."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Image:
-    """A program's file, held as Windows holds it while the program runs: it cannot be deleted."""
+    """A program's file, held as Windows holds it while the program runs: it cannot be deleted, here or over SMB."""
 
     path: Path
     descriptor: int
-    marked: bool
 
     @classmethod
-    def hold(cls, local: str, *, shared: bool) -> Image:
+    def hold(cls, local: str) -> Image:
         descriptor = os.open(local, os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-        return cls(Path(local), descriptor, not shared and lock_image(Path(local)))
+        lock_image(Path(local))
+        return cls(Path(local), descriptor)
 
     def release(self, *, last: bool) -> None:
+        """Let go; `last` says that no other process runs this program."""
         os.close(self.descriptor)
-        if last and self.marked:
+        if last:
             unlock_image(self.path)
 
 
@@ -171,8 +172,7 @@ class Programs:
         if tool is None or tool not in {*TOOLS, CMD}:
             windows.events.log("not-a-program", image=full)
             raise NotAProgram(full)
-        in_use = any(other.image.lower() == full.lower() for other in windows.processes.by_pid.values())
-        held = Image.hold(local, shared=in_use)
+        held = Image.hold(local)
         process = Process(
             pid=windows.processes.new_pid(),
             image=full,
