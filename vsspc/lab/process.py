@@ -137,6 +137,16 @@ class LabProcess:
         assert isinstance(result, dict)
         return result
 
+    def settled(self, timeout: float = 5.0) -> dict[str, Any]:
+        """Return the inventory once no process runs on the host any more, or as it is when the time is up.
+
+        A job's exit-code file is there a moment before its cmd.exe is gone.
+        """
+        end = time.monotonic() + timeout
+        while (found := self.inventory())["processes"] and time.monotonic() < end:
+            time.sleep(0.01)
+        return found
+
     def volume(self, letter: str = "C:") -> Path:
         """Return the local folder that is a volume."""
         return Path(self.description["volumes"][letter.upper()])

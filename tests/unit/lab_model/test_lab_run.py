@@ -192,7 +192,7 @@ def test_a_run_from_hold_to_release(host: LabProcess, tmp_path: Path) -> None:
     (folder / "stop").write_bytes(b"")
     assert until(folder / "hold.rc") == "0\n", (folder / "hold.out").read_text()
     assert (folder / "release.txt").read_text().split() == ["daemon=0", "mapping=gone", "firewall=0"]
-    after = host.inventory()
+    after = host.settled()
     assert not [key for key in before if key != "files" and before[key] != after[key]]
     assert not (host.volume() / "vsspc-ab12").exists()
     assert not host.events.all("foreign-process-killed")
