@@ -157,10 +157,16 @@ def bring_up(lab: LabProcess) -> Path:
     assert until(folder / "map.rc") == "0\n", (folder / "map.out").read_text()
     start(lab, "serve")
     lab.events.wait_for("rsyncd-start")
-    end = time.monotonic() + 5
-    while fetch(lab, folder / "nothing", "C/none").returncode == 10 and time.monotonic() < end:
-        time.sleep(0.02)
+    listening(lab, folder / "nothing")
     return folder
+
+
+def listening(lab: LabProcess, target: Path) -> None:
+    """Wait until the daemon takes connections: its pid file is there a moment before."""
+    end = time.monotonic() + 5
+    while fetch(lab, target, "C/none").returncode == 10:
+        assert time.monotonic() < end, "nobody listens"
+        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -254,6 +260,7 @@ def test_uid_0_fails_as_with_cygwin(host: LabProcess, tmp_path: Path) -> None:
     folder = deploy(host, config=CONF.replace("[C]", "uid = 0\n[C]").replace("/cygdrive/b/", "/cygdrive/c/"))
     start(host, "serve")
     until(folder / "rsyncd.pid")
+    listening(host, tmp_path / "nothing")
     result = fetch(host, tmp_path / "got")
 
     assert result.returncode == 5
