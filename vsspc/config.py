@@ -75,7 +75,7 @@ class HostTable(_Table):
     smb_port: Annotated[int, Field(ge=1, le=65535)] = 445
     encrypt: bool = True
     rsync_port: Annotated[int, Field(ge=1, le=65535)] = 10873
-    rsync_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "backuppc"
+    rsync_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")] = "backuppc"
     firewall: bool = True
     max_ttl: Seconds = 24 * 3600.0
     idle_ttl: Seconds = 3600.0

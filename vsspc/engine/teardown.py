@@ -39,12 +39,14 @@ def release_all(site: Site, held: Callable[[], Sequence[Resource]]) -> list[Owed
     Never raises a VsspcError: each failure is logged and kept, and the rest goes on.
     """
     owed: dict[Resource, VsspcError] = {}
+    seen: set[Resource] = set()
     ended: dict[str, VsspcError | None] = {}
     while True:
-        waiting = [resource for resource in held() if resource not in owed]
+        waiting = [resource for resource in held() if resource not in seen]  # each once: this loop ends
         if not waiting:
             return [Owed(resource, error) for resource, error in owed.items()]
         resource = waiting[0]
+        seen.add(resource)
         error = _release(site, resource, held(), ended)
         if error is None:
             site.confirm(resource)

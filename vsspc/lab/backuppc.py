@@ -317,6 +317,11 @@ class BackupPC:
 
     # Dumps
 
+    @property
+    def as_user(self) -> list[str]:
+        """The command prefix that runs a program as BackupPC's user."""
+        return _as(self.user) if self.user != pwd.getpwuid(os.geteuid()).pw_name else ["/usr/bin/setpriv"]
+
     def dump(self, host: str, *, full: bool = True, within: float = 120.0) -> DumpResult:
         """Dump a host with BackupPC_dump itself."""
         before = self._before(host)
@@ -430,8 +435,7 @@ class BackupPC:
 
     def _command(self, program: str, *arguments: str) -> list[str]:
         """The command line of one of BackupPC's programs: as its user, and ended when we die."""
-        prefix = _as(self.user) if self.user != pwd.getpwuid(os.geteuid()).pw_name else ["/usr/bin/setpriv"]
-        return [*prefix, "--pdeathsig=TERM", "/usr/bin/perl", str(self.root / "share" / "bin" / program), *arguments]
+        return [*self.as_user, "--pdeathsig=TERM", "/usr/bin/perl", str(self.root / "share" / "bin" / program), *arguments]
 
     def _give(self, path: Path) -> None:
         """Make a file, or a folder and all below it, the property of the user that runs BackupPC."""

@@ -31,6 +31,7 @@ LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
 @click.option("--without", multiple=True, metavar="FILE", help="A file that the bundle lacks; repeatable.")
 @click.option("--encryption", type=click.Choice(["desired", "required", "off"]), default="desired", help="SMB's.")
 @click.option("--lockout", type=int, default=0, metavar="N", help="Wrong passwords that lock an account [never].")
+@click.option("--unshared", multiple=True, metavar="SHARE", help="An administrative share that is missing; repeatable.")
 @click.option("--no-samba", is_flag=True, help="Without SMB: only what runs on the host.")
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends: with the program that started it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for a program, and no sample files.")
@@ -44,6 +45,7 @@ def lab(
     without: tuple[str, ...],
     encryption: str,
     lockout: int,
+    unshared: tuple[str, ...],
     no_samba: bool,
     until_eof: bool,
     as_json: bool,
@@ -68,6 +70,7 @@ def lab(
             with_samba=not no_samba,
             encryption="off" if encryption == "off" else "required" if encryption == "required" else "desired",
             lockout_after=lockout,
+            shares=[share for share in ("ADMIN$", "C$") if share not in unshared],
         )
         async with host:
             if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
+from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DaemonNotReady, DaemonNotStarted, PortTaken, RemoteFileMissing, VsspcError, WrongContent
 from vsspc.core.words import DriveMapping, Kind, Resource
 from vsspc.resources import jobs
@@ -18,6 +19,8 @@ from vsspc.windows.rsyncdconf import DaemonSettings, rsyncd_conf, secrets_file
 
 RSYNC_SOCKET_ERROR = 10
 """rsync(1): "Error in socket I/O": for a daemon that just started, the port could not be bound."""
+ATTEMPT_SECONDS = 5.0
+"""How long one reading of the markers may take: a stranger at the port may accept us and say nothing."""
 WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
@@ -69,10 +72,11 @@ def _await_proof(site: Site, run: str, told: DaemonSettings, password: str) -> N
     """Prove the content as soon as the daemon answers; find out why when it does not."""
     pause, wrong_since = FIRST, float("inf")
     while True:
+        attempt = Deadline.after(site.clock.now(), ATTEMPT_SECONDS, "one proof").sooner(site.deadline)
         try:
             prove(
                 site.rsync,
-                site.deadline,
+                attempt,
                 run,
                 address=site.settings.address,
                 port=told.port,

@@ -16,7 +16,7 @@ from vsspc.core.errors import ConfigError
 from vsspc.core.words import DriveMapping
 from vsspc.windows.names import DAEMON_LOG, SECRETS, Names, cygwin_path
 
-_USER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,128}")
 
 

@@ -16,7 +16,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from vsspc.core.words import DriveMapping, Volume
-from vsspc.windows.names import AFTER, BEFORE, HELD, OWNER_FILE, RELEASE_REPORT, SETVAR, STOP, Names, cygwin_path
+from vsspc.windows.names import (
+    AFTER,
+    BEFORE,
+    HELD,
+    HOME,
+    OWNER_FILE,
+    RELEASE_REPORT,
+    RUNS,
+    SETVAR,
+    STOP,
+    Names,
+    cygwin_path,
+)
 
 SYSTEM = r"%SystemRoot%\System32"
 POWERSHELL = (
@@ -114,14 +126,14 @@ def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
         "call release.cmd",
         "exit /b %rc%",
     ]
-    # Nobody came back for the run: its folder goes too, and our owner file with it. `exit` on the same line, since
-    # the script that cmd would go on reading is gone.
+    # Nobody came back for the run: its folder goes too, and our owner file with it, and the folders above if they are
+    # empty. All on one line with `exit`, since the script that cmd would go on reading is gone.
     farewell = [
         "if not exist expired exit /b 0",
         rf'"{SYSTEM}\find.exe" "{names.run}" "%SystemRoot%\{OWNER_FILE}" >nul',
         rf'if not errorlevel 1 del /f /q "%SystemRoot%\{OWNER_FILE}"',
         'cd /d "%SystemRoot%"',
-        rf'rd /s /q "%SystemRoot%\{names.folder}" & exit',
+        rf'rd /s /q "%SystemRoot%\{names.folder}" & rd "%SystemRoot%\{RUNS}" & rd "%SystemRoot%\{HOME}" & exit',
     ]
     return job("hold", body, after=farewell)
 

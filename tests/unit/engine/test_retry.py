@@ -10,7 +10,6 @@ from vsspc.core.errors import AuthRejected, HostUnreachable, SnapshotBusy, Vsspc
 from vsspc.core.settings import RetryTuning
 from vsspc.engine import retry
 
-
 TUNING = RetryTuning(attempts=4, wait=10.0, cap=25.0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -15,7 +16,7 @@ RUN = "0123456789ab"
 NAMES = Names(RUN)
 VOLUMES = (Volume("C:"), Volume("D:"))
 COPIES = tuple(
-    ShadowCopy(volume, "{%036d}" % n, rf"\\?\GLOBALROOT\Device\HarddiskVolumeShadowCopy{n}")
+    ShadowCopy(volume, f"{{{n:036d}}}", rf"\\?\GLOBALROOT\Device\HarddiskVolumeShadowCopy{n}")
     for n, volume in enumerate(VOLUMES, 3)
 )
 MAPPINGS = (DriveMapping(COPIES[0], "B:"), DriveMapping(COPIES[1], "W:"))
@@ -48,7 +49,7 @@ def test_a_script_avoids_what_differs_between_the_cmds(text: str) -> None:
     assert "&&" not in text and "||" not in text
     assert not re.search(r"\btimeout\b|\bwmic\b|\bvssadmin\b|cscript", text, re.IGNORECASE)
     lines = text.splitlines()
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in pairwise(lines):
         if re.match(r"call \w+\.cmd", line):
             assert "errorlevel" not in following.lower(), "the exit code of `call FILE` is lost in Wine"
 
