@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 SOURCES := vsspc tests
+# Most tests wait for a process of the lab more than they compute.
+WORKERS := $(shell expr 2 \* $$(nproc))
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -28,7 +30,7 @@ lint: setup ## ruff, mypy --strict and the import fences
 	@.venv/bin/lint-imports --no-cache >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
 test: lint ## lint, then every test, in parallel; the last line counts them
-	@$(PYTHON) -m pytest -q -n auto
+	@$(PYTHON) -m pytest -q -n $(WORKERS) --durations=12
 
 demo: setup ## the main job: a real BackupPC dumps a rehearsal Windows host with open files
 	@$(PYTHON) -m vsspc.lab.demo

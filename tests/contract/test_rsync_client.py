@@ -88,7 +88,9 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
         for name, path, more in (("C", root, ""), ("G", base / "gone", ""), ("D", root, "hosts allow = 192.0.2.1\n"))
     )
     config = base / "rsyncd.conf"
-    config.write_text(f"use chroot = false\nlog file = {base / 'log'}\n{modules}")
+    # As root an rsyncd without these becomes nobody, who cannot come here.
+    identity = "uid = root\ngid = root\n" if os.geteuid() == 0 else ""
+    config.write_text(f"use chroot = false\n{identity}log file = {base / 'log'}\n{modules}")
     command = ["rsync", "--daemon", "--no-detach", f"--config={config}", "--address=127.0.0.1", f"--port={port}"]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     try:

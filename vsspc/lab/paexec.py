@@ -162,7 +162,6 @@ class PAExecService:
         self._listener = PipeListener(pipes_folder, executable.name, self._serve, events)
         self._appearing: asyncio.Task[None] | None = None
         self._settings: dict[int, Settings] = {}
-        self._clients = 0
         self._busy = 0
         self._stopping = False
         self._over = False
@@ -193,7 +192,11 @@ class PAExecService:
         await self._listener.start()
 
     async def _serve(self, pipe: MessagePipe) -> None:
-        self._clients += 1
+        """Serve one client. When it leaves, the service stops itself, though others may be connected.
+
+        Measured with the real binary (paexec.exe 1.29 in Wine), and in its source: any client's failed read of the
+        control pipe is the sign to stop (ServiceImpl.cpp, PipeClientThreadProc).
+        """
         try:
             while True:
                 message = await pipe.receive()
@@ -206,9 +209,7 @@ class PAExecService:
                 if self._stopping:
                     self.stop()
         finally:
-            self._clients -= 1
-            if not self._clients or self._stopping:
-                self.stop()
+            self.stop()
 
     async def _answer(self, message: bytes, account: str) -> bytes:
         kind = int.from_bytes(message[:2], "little")

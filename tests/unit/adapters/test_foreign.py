@@ -55,7 +55,7 @@ def failed(text: str) -> PAExecException:
         (0xC0000043, SessionLost, True),
         (0xC0000056, SessionLost, True),
         (0xC0000121, SessionLost, True),
-        (0xC0000101, RemoteFolderNotEmpty, False),
+        (0xC0000101, RemoteFolderNotEmpty, True),
         (0xC0000022, AccessRefused, False),
         (0xC00000CC, AdminShareMissing, False),
         (0xC000007F, RemoteCommandFailed, False),
