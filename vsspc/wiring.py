@@ -35,7 +35,8 @@ def state_files(config: Config) -> StateFiles:
 
 
 def host_log(config: Config, **bound: object) -> Log:
-    """Return the log, every event of which carries the given fields."""
+    """Return the log, every event of which carries the given fields. Raise ConfigError for the wrong user."""
+    state_files(config).check_owner()
     return open_log(config.log_file, sys.stdout, **bound)
 
 

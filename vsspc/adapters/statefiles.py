@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import re
 import secrets
 import time
@@ -31,6 +32,23 @@ class StateFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+
+    def check_owner(self) -> None:
+        """Raise ConfigError when the folder belongs to another user: root's files in it would lock BackupPC out."""
+        try:
+            owner = self._root.stat().st_uid
+        except OSError:
+            return  # not there yet, or not to be reached: the first use of it tells
+        if owner == os.geteuid():
+            return
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"uid {owner}"
+        raise ConfigError(
+            f"state_dir {self._root} belongs to {name}, and this is {_user_name()}",
+            advice=f"Run vsspc as {name}, for example with `sudo -u {name}`.",
+        )
 
     # Leases.
 
@@ -176,6 +194,13 @@ class StateFiles:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid {os.geteuid()}"
 
 
 def _lease_from(content: bytes) -> Lease:

@@ -71,11 +71,11 @@ class VsspcError(Exception):
         return self._advice or self.advice
 
     def line(self) -> str:
-        """Return the one line for people: where, what happened, what to do."""
+        """Return the one line for people: where, what happened, what to do. Only printable characters."""
         where = " ".join(part for part in (self.host, self.step) if part)
         head = f"{where}: {self.message}" if where else self.message
-        text = f"{head.rstrip('.')}. {self.next_step}"
-        return " ".join(text.split())
+        text = " ".join(f"{head.rstrip('.')}. {self.next_step}".split())
+        return "".join(char if char.isprintable() else "?" for char in text)
 
 
 class InternalError(VsspcError):

@@ -141,5 +141,14 @@ def test_the_session_file_is_read_back_whole_or_not_at_all(state: StateFiles, tm
     assert not (tmp_path / "state" / "winbox" / "session").exists()
 
 
+def test_another_users_state_is_not_touched(state: StateFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    state.check_owner()
+    state.save(LEASE)
+    state.check_owner()
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    with pytest.raises(ConfigError, match="belongs to .* and this is uid 4000000"):
+        state.check_owner()
+
+
 def test_the_server_keeps_its_id(state: StateFiles, tmp_path: Path) -> None:
     assert state.server_id() == StateFiles(tmp_path / "state").server_id()

@@ -59,3 +59,7 @@ def test_the_readme_lists_every_code() -> None:
             continue
         summary = " ".join((kind.__doc__ or "").split("\n\n")[0].split())
         assert f"| {kind.exit_code} | {kind.exit_code * 256} | `{kind.__name__}` | {summary} |" in readme
+
+
+def test_the_line_cannot_carry_a_terminals_commands() -> None:
+    assert "\x1b" not in HostUnreachable("\x1b[2Jgone").at(host="\x1b]0;x\x07").line()
