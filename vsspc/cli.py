@@ -1,4 +1,4 @@
-"""The command line: `vsspc pre|post|status|sweep|lab`. The only place that ends the process.
+"""The command line: `vsspc pre|post|status|sweep|selftest|lab`. The only place that ends the process.
 
 Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so the order is kept.
 """
@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from datetime import datetime
 from importlib import import_module
@@ -83,6 +84,16 @@ def status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> No
 def sweep(config_path: str | None, client: str, address: str | None, waiting: bool) -> None:
     """Release what is owed on a host."""
     _run(lambda: _sweep(config_path, client, address, waiting), client)
+
+
+@vsspc.command()
+@click.argument("client", metavar="HOST")
+@click.option("--host", "address", metavar="ADDRESS", help="Where the host is reached [as in its lease, or by name].")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def selftest(config_path: str | None, client: str, address: str | None, as_json: bool) -> None:
+    """Try a whole run on the host, without a dump; print a report to attach to an issue."""
+    _run(lambda: _selftest(config_path, client, address, as_json), client)
 
 
 def main() -> None:
@@ -203,3 +214,13 @@ def _sweep(config_path: str | None, client: str, address: str | None, waiting: b
         address = lease.address if lease else client
     with wiring.host_run(config, client, address, log) as run:
         click.echo(f"vsspc: {_words(run.sweep(also_waiting=waiting))}")
+
+
+def _selftest(config_path: str | None, client: str, address: str | None, as_json: bool) -> None:
+    from vsspc.selftest import run
+
+    # The log's lines for people are no JSON.
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        report = run(config_path, client, address)
+    click.echo(report.as_json() if as_json else report.as_text())
+    sys.exit(report.exit_code)

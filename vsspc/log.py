@@ -43,7 +43,7 @@ def open_log(file: Path | None, stdout: TextIO, **bound: object) -> Log:
         _Sink(stream),
         processors=[
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=False),
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
             _redact,
             _Tee(stdout),
             structlog.processors.JSONRenderer(),

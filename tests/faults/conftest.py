@@ -37,10 +37,10 @@ class Rehearsal:
         return {**os.environ, "VSSPC_BIN": str(VSSPC), "VSSPC_CONFIG": str(self.lab.config)}
 
     def configure(self, **changes: str) -> None:
-        """Change keys of vsspc.toml: each value is TOML."""
+        """Change keys of vsspc.toml, the first of each name: the values are TOML."""
         text = self.lab.config.read_text("utf-8")
         for key, value in changes.items():
-            text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
+            text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, count=1, flags=re.MULTILINE)
             assert count == 1, key
         self.lab.config.write_text(text, "utf-8")
 

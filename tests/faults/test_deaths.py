@@ -106,6 +106,20 @@ def test_post_killed_and_called_again(rehearsal: Rehearsal) -> None:
     rehearsal.assert_clean()
 
 
+def test_a_snapshot_that_never_ends_is_left_to_end_by_itself(rehearsal: Rehearsal) -> None:
+    rehearsal.configure(snapshot='"2s"', teardown_reserve='"25s"')
+    rehearsal.lab.inject("vshadow-hang")
+    pre = rehearsal.pre()
+    output, _ = pre.communicate(timeout=60)
+    assert pre.returncode == errors.DeadlineExceeded.exit_code, output
+    assert "timeouts.snapshot" in output
+    assert lease_state(rehearsal) == "owing"
+    assert rehearsal.lab.events.all("vshadow-killed-during-create") == []
+    rehearsal.lab.clear()
+    until(lambda: not rehearsal.lab.inventory()["shadow_copies"], "vshadow found `stop` and went")
+    rehearsal.assert_next_dump_works()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_undoes_the_run(rehearsal: Rehearsal, number: signal.Signals) -> None:
     rehearsal.lab.inject("vshadow-slow", seconds=2)

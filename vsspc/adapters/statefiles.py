@@ -125,7 +125,8 @@ class StateFiles:
         made = f"{re.sub(r'[^A-Za-z0-9.-]', '-', os.uname().nodename)[:40]}-{secrets.token_hex(4)}"
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_name(f".server-id.{secrets.token_hex(4)}")
-        temporary.write_text(made + "\n", "ascii")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+            file.write(made + "\n")
         try:
             os.link(temporary, path)
         except FileExistsError:

@@ -14,7 +14,7 @@ from vsspc.resources.site import Site
 from vsspc.resources.waiting import poll
 from vsspc.windows import scripts
 from vsspc.windows.answers import release_report, requester_lives
-from vsspc.windows.names import RELEASE_REPORT, STOP, Names
+from vsspc.windows.names import HELD, RELEASE_REPORT, STOP, Names
 
 GRACE = 15.0
 """Seconds for a holder to answer: one turn of its loop, and the commands of the release script."""
@@ -37,21 +37,25 @@ def end(site: Site, run: str) -> None:
     if "release.cmd" not in present:
         return
     site.transport.put(names.path(STOP), b"")
-    if "hold.out" in present and _holder_ended(site, run) and not _left(site, run):
+    # Until `held` is there nobody looks for `stop`: vshadow is still at work, or never was.
+    ended = _ended_within(site, run, GRACE if HELD in present else 0.0)
+    if ended and not _left(site, run):
         return
     done = jobs.run_job(site, run, "settle", scripts.settle(names))
-    if requester_lives(done.output, names.requester_image):
-        raise TeardownIncomplete("VSS is still making or releasing this run's shadow copy", transient=True)
+    # Half of the time that is left: the rest of the teardown needs some too.
+    patience = site.deadline.left(site.clock.now()) / 2
+    if requester_lives(done.output, names.requester_image) and not _ended_within(site, run, patience):
+        raise TeardownIncomplete("VSS is still making or releasing this run's shadow copy")
     left = _left(site, run)
     if left:
         raise TeardownIncomplete(f"left on the host: {', '.join(left)}", transient=True)
 
 
-def _holder_ended(site: Site, run: str) -> bool:
-    """Wait a little for the holder to end by itself."""
-    grace = Deadline.after(site.clock.now(), GRACE, "the holder's grace").sooner(site.deadline)
+def _ended_within(site: Site, run: str, seconds: float) -> bool:
+    """Wait so long for the job `hold` to end by itself; say whether it did."""
+    limit = Deadline.after(site.clock.now(), seconds, "the holder's time").sooner(site.deadline)
     try:
-        poll(site.clock, grace, lambda: jobs.result(site, run, "hold"), "the holder's end")
+        poll(site.clock, limit, lambda: jobs.result(site, run, "hold"), "the holder's end")
     except DeadlineExceeded:
         if site.deadline.spent(site.clock.now()):
             raise

@@ -1,0 +1,176 @@
+"""`vsspc selftest` on hosts good and bad: the report says what happened, has no secret, and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import LabFactory
+from vsspc.core import errors
+from vsspc.lab.process import LabProcess
+
+HOST = "winbox"
+VSSPC = Path(sys.executable).with_name("vsspc")
+STEPS = ["cleanup", "snapshot", "map", "rsyncd_up", "teardown"]
+
+
+def start(lab: LabProcess, *arguments: str) -> subprocess.Popen[str]:
+    """Start vsspc as an administrator at a terminal would."""
+    return subprocess.Popen(
+        [VSSPC, *arguments],
+        env={**os.environ, "VSSPC_CONFIG": str(lab.config)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def vsspc(lab: LabProcess, *arguments: str) -> tuple[int, str]:
+    """Run vsspc to its end; return its exit code and what it printed."""
+    process = start(lab, *arguments)
+    output, on_stderr = process.communicate(timeout=60)
+    for text in (output, on_stderr):
+        assert lab.password not in text
+        assert "Traceback" not in text
+    return process.returncode, output
+
+
+def selftest(lab: LabProcess) -> dict[str, Any]:
+    """Run the selftest for programs; return its report, which is all that stdout has."""
+    code, output = vsspc(lab, "selftest", HOST, "--host", lab.address, "--json")
+    report = json.loads(output)
+    assert isinstance(report, dict)
+    assert report["exit_code"] == code
+    assert lab.username not in json.dumps(report)
+    return report
+
+
+def assert_clean(lab: LabProcess) -> None:
+    """Nothing of ours is on the host, and no password on the server."""
+    assert not any(lab.settled().values()), lab.inventory()
+    assert list((lab.state / "server").rglob("session")) == []
+
+
+def test_a_good_host(lab_factory: LabFactory) -> None:
+    lab = lab_factory(volumes=("C:", "D:"))
+    report = selftest(lab)
+    assert report["exit_code"] == 0
+    assert report["error"] == ""
+    assert report["smb"].startswith("3.1.1, encrypted with AES-")
+    assert report["engine"] == "vshadow"
+    assert report["letters_by"] == "dosdev.exe"
+    assert report["volumes"] == ["C:", "D:"]
+    assert {"vshadow.exe", "rsync.exe", "cygwin1.dll"} <= report["bundle"].keys()
+    assert [step for step, _ in report["steps"]] == STEPS
+    assert all(0 <= seconds <= report["took"] for _, seconds in report["steps"])
+    assert [one.split()[0] for one in report["proved"]] == ["C:", "D:", "the"]
+    assert report["troubles"] == []
+    assert report["lease"] == "closed"
+    assert report["left"] == []
+    assert "missing" not in report["libraries"].values()
+    assert_clean(lab)
+
+
+def test_the_report_for_people_and_letters_by_powershell(lab_factory: LabFactory) -> None:
+    lab = lab_factory(options=("--without", "dosdev.exe"))
+    code, output = vsspc(lab, "selftest", HOST, "--host", lab.address)
+    assert code == 0, output
+    assert f"vsspc selftest of {HOST}, " in output
+    assert ": passed, " in output
+    assert "letters by PowerShell" in output
+    assert "SMB:        3.1.1, encrypted" in output
+    assert "left there: nothing" in output
+    assert "not shown:  the dump itself" in output
+    assert "ERROR" not in output
+    assert_clean(lab)
+
+
+def test_a_snapshot_that_fails(lab: LabProcess) -> None:
+    lab.inject("vshadow", hresult="0x80042306")
+    report = selftest(lab)
+    assert report["exit_code"] == errors.SnapshotFailed.exit_code
+    assert report["error_type"] == "SnapshotFailed"
+    assert report["error"].startswith("winbox snapshot: ")
+    assert "0x80042306" in report["error"]
+    assert report["proved"] == []
+    assert [step for step, _ in report["steps"]] == ["cleanup", "snapshot", "teardown"]
+    assert report["lease"] == "closed"
+    assert report["left"] == []
+    assert_clean(lab)
+    code, output = vsspc(lab, "selftest", HOST)  # the address is known from the lease
+    assert code == errors.SnapshotFailed.exit_code
+    assert output.rstrip().endswith("[SnapshotFailed, exit 30]")
+    assert output.count("vsspc: ERROR") == 1
+    assert "proved:     nothing" in output
+
+
+def test_a_wrong_password(lab: LabProcess) -> None:
+    lab.credentials.write_text(f"username={lab.username}\npassword=Sentinel-wrong-1\ndomain=SECRETDOM\n", "utf-8")
+    report = selftest(lab)
+    assert report["exit_code"] == errors.AuthRejected.exit_code
+    assert "<account>" in report["error"]
+    assert "Sentinel" not in json.dumps(report)
+    assert "SECRETDOM" not in json.dumps(report)
+    assert report["smb"] == ""
+    assert report["proved"] == []
+
+
+def test_no_credentials_and_no_configuration(lab: LabProcess) -> None:
+    lab.credentials.chmod(0o644)
+    report = selftest(lab)
+    assert report["exit_code"] == errors.SecretError.exit_code
+    lab.config.unlink()
+    report = selftest(lab)
+    assert report["exit_code"] == errors.ConfigError.exit_code
+    assert report["error_type"] == "ConfigError"
+
+
+def test_a_host_name_that_is_none(lab: LabProcess) -> None:
+    code, output = vsspc(lab, "selftest", "../x", "--json")
+    assert code == errors.ConfigError.exit_code
+    assert json.loads(output)["exit_code"] == code
+
+
+def test_a_run_that_waits_for_its_post_is_left_alone(lab: LabProcess) -> None:
+    assert vsspc(lab, "pre", "--client", HOST, "--host", lab.address)[0] == 0
+    before = lab.inventory()
+    report = selftest(lab)
+    assert report["exit_code"] == errors.LeaseHeld.exit_code
+    assert "waits for its post" in report["error"]
+    assert report["lease"] == "wait"
+    assert report["steps"] == []
+    assert lab.inventory() == before
+    code, output = vsspc(lab, "post", "--client", HOST, "--host", lab.address, "--xfer-ok", "1")
+    assert code == 0, output
+    assert_clean(lab)
+
+
+def test_what_cannot_be_removed_fails_it_and_is_named(lab: LabProcess) -> None:
+    lab.inject("tool", tool="taskkill", exit=1)
+    report = selftest(lab)
+    assert report["exit_code"] == errors.TeardownIncomplete.exit_code, report
+    assert "daemon" in report["left"]
+    assert "still on the host: " in report["error"]
+    assert report["lease"] == "owing"
+    lab.clear()
+    assert selftest(lab)["exit_code"] == 0
+    assert_clean(lab)
+
+
+def test_ctrl_c_undoes_it(lab: LabProcess) -> None:
+    lab.inject("vshadow-slow", seconds=3)
+    process = start(lab, "selftest", HOST, "--host", lab.address, "--json")
+    until_held(lab, "shadow_set")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    report = json.loads(output)
+    assert report["error_type"] == "Interrupted"
+    assert report["lease"] == "closed"
+    assert_clean(lab)
