@@ -322,6 +322,8 @@ class HostRun:
             )
         except (DaemonNotReady, WrongContent) as error:
             self._fail(SnapshotVanished(f"the shadow copy did not outlive the transfer: {error.message}"))
+        except VsspcError as error:  # a stop signal, for one: the teardown still comes
+            self._fail(error)
 
     # Sessions.
 
