@@ -1,0 +1,322 @@
+r"""A lint of every command script that we render: it means the same in Windows' cmd and in Wine's, in every language.
+
+What Wine's cmd gets wrong (`&&`, `||`, the exit code of `call FILE`) and lacks (`timeout`, `findstr`, `mklink`, …) was
+measured; see docs/testing.md. Words are counted too: each must be on a list of cmd's own words, of our programs'
+switches, or of our own vocabulary, so that no text that Windows translates is ever looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vsspc.core.words import DriveMapping, ShadowCopy, Volume
+from vsspc.windows import scripts
+from vsspc.windows.names import Names
+
+LONGEST = 8191
+"""Characters of a line that cmd.exe takes (Microsoft, "Command prompt line string limitation")."""
+LARGEST = 2**31 - 1
+"""cmd's numbers are signed 32-bit ones (`help set`)."""
+
+FORBIDDEN = re.compile(
+    r"\b(?:timeout|findstr|mklink|wmic|vssadmin|diskshadow|cscript|wscript|where|choice|subst|schtasks|reg|sc|wevtutil"
+    r"|systeminfo|whoami|sort|setlocal\s+enable\w+)\b|!\w+!",
+    re.IGNORECASE,
+)
+"""Absent, empty or wrong in Wine; removed from Windows; or in need of an expansion that we keep off."""
+PROGRAMS = {"icacls", "fsutil", "ping", "netstat", "find", "taskkill", "tasklist", "netsh", "powershell"}
+STANDARD = {"systemroot", "errorlevel"}
+"""The variables that are set in every cmd.exe."""
+CODES = {
+    value: name
+    for name, value in vars(scripts).items()
+    if isinstance(value, int) and re.fullmatch(r"[A-Z_]+_(?:FAILED|MISSING|MAPPED)", name)
+}
+"""Our own exit codes, as scripts.py names them."""
+
+VOCABULARY = {
+    "cmd": "echo off setlocal cd d call if exist not errorlevel else for in do goto exit b set a geq equ md rd s q del f"
+    " ren nul",
+    "icacls, fsutil, taskkill, tasklist": "inheritance r grant fsinfo drives t im fi imagename eq fo csv nh",
+    "netsh": "advfirewall firewall add delete rule name dir action allow protocol TCP localport remoteip profile any"
+    " program",
+    "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
+    "vshadow, dosdev, rsync, ping, netstat": "nw script exec e daemon no detach config n",
+    "ours": "main watch end stop expired held idle ticks beat rc used SystemRoot mapping gone marker L vshadow vsspc",
+}
+"""Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
+WORDS = frozenset(" ".join(VOCABULARY.values()).split())
+_NAMES = (
+    r'"[^"]*[\\.:][^"]*"',  # quoted paths, and what find looks for (its own rule is below)
+    r'"[0-9a-f]{12}"',
+    r"%~dp0",
+    r"%\w+%",
+    r"(?<![\w.])\S*\\\S*",  # paths
+    r"\b\w+\.(?:cmd|exe|txt|tmp|out|rc|json|ps1|conf|secrets)\b",
+    r"/cygdrive/\S+",
+    r"\*S-1-5-[\d-]+:(?:\([A-Z]+\))*[A-Z]+",
+    r"\b[A-Z]:(?=\s|$|\))",
+    r"remoteip=\S+",
+    r"\b(?:vsspc|vshadow)-[0-9a-f]{12}\b",
+    r"echo [0-9a-f]{12,}$",
+    r"\([A-Z](?: [A-Z]){25}\)",
+)
+
+
+def faults(text: str) -> list[str]:
+    """Return what is wrong with a script, each with its line number; an empty list when nothing is."""
+    found = [f"0: {fault}" for fault in _faults_of_file(text)]
+    lines = text.split("\r\n")
+    labels = {line[1:].lower() for line in lines if re.fullmatch(r":\w+", line)}
+    variables = STANDARD | {name.lower() for name in re.findall(r"(?m)^set (?:/a )?(\w+)[+]?=", text)}
+    lost = False  # whether errorlevel is what a `call FILE` left there
+    for number, line in enumerate(lines, 1):
+        found += [f"{number}: {fault}" for fault in _faults_of_line(line, labels, variables)]
+        if lost and re.search(r"errorlevel|^exit /b$", line, re.IGNORECASE):
+            found.append(f"{number}: the exit code of `call FILE` is lost in Wine")
+        if re.search(r"\bcall (?!:)", line, re.IGNORECASE):
+            lost = True
+        elif re.match(r'"%SystemRoot%|bin\\|call :', line):
+            lost = False
+    return found
+
+
+def _faults_of_file(text: str) -> Iterator[str]:
+    if not text.isascii() or re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]", text):
+        yield "characters that are not printable ASCII"
+    if not text.endswith("\r\n") or text.count("\n") != text.count("\r\n") or text.count("\r") != text.count("\r\n"):
+        yield "lines that do not end with CRLF"
+    if not text.startswith("@echo off\r\n"):
+        yield "no @echo off"
+    last = text.split("\r\n")[-2] if "\r\n" in text else text
+    if not re.fullmatch(r"exit /b (?:\d+|%\w+%)", last) and not last.endswith("& exit"):
+        yield "its end has no exit code of its own"
+
+
+def _faults_of_line(line: str, labels: set[str], variables: set[str]) -> Iterator[str]:
+    if len(line) > LONGEST:
+        yield f"{len(line)} characters"
+    if line.count('"') % 2:
+        yield "an odd number of quotes"
+    bare = re.sub(r'"[^"]*"', '""', line)
+    if "&&" in line or "||" in line:
+        yield "&& and || run both sides in Wine"
+    elif re.search(r"[&|^]", re.sub(r"2>&1", "", bare)) and not line.endswith("& exit"):
+        yield "an operator: one command a line"
+    if bare.count("(") != bare.count(")"):
+        yield "a block over several lines"
+    if match := FORBIDDEN.search(re.sub(r"remoteip=\S+", "", line)):
+        yield f"{match[0]} is not to be used"
+    for match in re.finditer(rf"\b({'|'.join(PROGRAMS)})(\.exe)?\b(?!\.)", line, re.IGNORECASE):
+        if not (match[2] and line[: match.start()].endswith("\\")):
+            yield f"{match[0]} without its full path"
+    if re.search(r"echo\s+[^>\r\n]*\d>", line):
+        yield "a digit before > is a handle"
+    if re.search(r'>(?!&1|nul\b|[a-z]+\.(?:tmp|out|txt)\b|expired\b|"[^"]+"| ?%)', re.sub(r">>", ">", line)):
+        yield "a redirection to something else than our files"
+    yield from _faults_of_flow(line, labels)
+    yield from _faults_of_variables(line, variables)
+    for word in re.findall(r"[A-Za-z]+", _without_names(line)):
+        if word not in WORDS:
+            yield f"the word {word}"
+
+
+def _faults_of_flow(line: str, labels: set[str]) -> Iterator[str]:
+    for label in re.findall(r"\b(?:goto|call) :?(\w+)(?!\S)", line):
+        if label.lower() not in labels:
+            yield f"there is no label {label}"
+    for code in re.findall(r"\bexit /b\b ?(\S*)", line):
+        if not code:
+            yield "exit /b without a code"
+        elif code.isdigit() and int(code) and int(code) not in CODES:
+            yield f"scripts.py does not document the exit code {code}"
+    if re.search(r"\bexit(?! /b)\b", line) and not line.endswith("& exit"):
+        yield "exit ends more than the script"
+    for number in re.findall(r"\d+", line) if re.match(r"if %|set /a", line) else ():
+        if int(number) > LARGEST:
+            yield f"{number} is no 32-bit number"
+    if re.search(r'find\.exe" "(?!:\d+ "|[0-9a-f]{12}")', line):
+        yield "find looks for a text"
+
+
+def _faults_of_variables(line: str, variables: set[str]) -> Iterator[str]:
+    rest = re.sub(r"%~dp0|%%[A-Z](?![A-Za-z])|%% ", "", line)
+    for name in re.findall(r"%(\w+)%", rest):
+        if name.lower() not in variables:
+            yield f"nothing sets %{name}%"
+    if "%" in re.sub(r"%\w+%", "", rest):
+        yield "a lone %"
+
+
+def _without_names(line: str) -> str:
+    for pattern in _NAMES:
+        line = re.sub(pattern, " ", line)
+    return line
+
+
+def rendered(
+    run: str,
+    mappings: list[DriveMapping],
+    *,
+    nonce: str,
+    port: int,
+    max_ttl: float,
+    idle_ttl: float,
+    client: str,
+    system_root: str,
+) -> Mapping[str, str]:
+    """Return every script that vsspc.windows.scripts makes of these parameters, by name."""
+    names, volumes = Names(run), [one.copy.volume for one in mappings]
+    made = {
+        "prepare": scripts.prepare(volumes),
+        "hold": scripts.hold(names, volumes, nonce),
+        "held": scripts.held(names, volumes, nonce, port=port, max_ttl=max_ttl, idle_ttl=idle_ttl),
+        "release": scripts.release(names, volumes),
+        "settle": scripts.settle(names),
+    }
+    for has_dosdev in (True, False):
+        tool = scripts.DeviceTool(has_dosdev=has_dosdev)
+        made[f"map, dosdev={has_dosdev}"] = scripts.map_job(names, tool, mappings)
+        made[f"unmap, dosdev={has_dosdev}"] = scripts.unmap(names, tool, mappings)
+    for firewall in (True, False):
+        made[f"serve, firewall={firewall}"] = scripts.serve(
+            names, system_root=system_root, port=port, client=client, firewall=firewall
+        )
+    return made
+
+
+def mapped(volumes: str, drives: str, number: int) -> list[DriveMapping]:
+    """Return mappings of shadow copies that are numbered from `number` on."""
+    device = r"\\?\GLOBALROOT\Device\HarddiskVolumeShadowCopy"
+    return [
+        DriveMapping(ShadowCopy(Volume(f"{volume}:"), f"{{{n:036d}}}", f"{device}{n}"), f"{drive}:")
+        for n, (volume, drive) in enumerate(zip(volumes, drives, strict=True), number)
+    ]
+
+
+PLAIN = rendered(
+    "0123456789ab",
+    mapped("CD", "BW", 3),
+    nonce="0123456789ab",
+    port=10873,
+    max_ttl=86400,
+    idle_ttl=3600,
+    client="192.0.2.1",
+    system_root=r"C:\Windows",
+)
+
+
+@pytest.mark.parametrize("text", PLAIN.values(), ids=PLAIN.keys())
+def test_a_script_is_in_order(text: str) -> None:
+    assert faults(text) == []
+
+
+HEX = st.text("0123456789abcdef", min_size=12, max_size=12)
+LETTERS = st.permutations("BCDEFGHIJKLMNOPQRSTUVWXYZ").flatmap(
+    lambda letters: st.integers(1, 12).map(lambda count: ("".join(letters[:count]), "".join(letters[12 : 12 + count])))
+)
+TTL = st.floats(0.5, 30 * 86400.0)
+CLIENTS = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+
+
+@settings(max_examples=60, deadline=None)
+@given(run=HEX, nonce=HEX, letters=LETTERS, number=st.integers(1, 999_999_000), port=st.integers(1, 65535),
+       max_ttl=TTL, idle_ttl=TTL, client=CLIENTS, root=st.sampled_from([r"C:\Windows", r"D:\WINNT", r"E:\a\win-10.1_x"]))
+def test_every_script_is_in_order_whatever_the_parameters(
+    run: str, nonce: str, letters: tuple[str, str], number: int, port: int, max_ttl: float, idle_ttl: float,
+    client: str, root: str,
+) -> None:  # fmt: skip
+    made = rendered(
+        run,
+        mapped(*letters, number),
+        nonce=nonce,
+        port=port,
+        max_ttl=max_ttl,
+        idle_ttl=idle_ttl,
+        client=client,
+        system_root=root,
+    )
+    for name, text in made.items():
+        assert faults(text) == [], name
+
+
+def test_every_exit_code_of_ours_is_one_of_its_own_and_far_from_those_of_programs() -> None:
+    assert len(set(CODES.values())) == len(CODES) == 6
+    assert all(200 < code < 256 for code in CODES)
+    used = {int(code) for text in PLAIN.values() for code in re.findall(r"exit /b (\d+)", text)}
+    assert used - {0} == set(CODES)
+
+
+def test_every_script_of_the_module_is_linted() -> None:
+    makers = {"prepare", "hold", "held", "release", "settle", "map_job", "unmap", "serve"}
+    helpers = {"job", "arguments_for", "raw", "device_order"}
+    functions = {
+        name
+        for name, value in vars(scripts).items()
+        if callable(value) and getattr(value, "__module__", "") == scripts.__name__ and name[0].islower()
+    }
+    assert functions == makers | helpers, "a new script goes into `rendered`"
+
+
+# The checks themselves.
+
+
+def script(*lines: str) -> str:
+    """Return a script that is in order but for these lines."""
+    return "".join(f"{line}\r\n" for line in ("@echo off", ":main", *lines, "exit /b 0"))
+
+
+def test_the_frame_of_the_bad_examples_is_in_order() -> None:
+    assert faults(script("set rc=%errorlevel%", "call release.cmd", "exit /b %rc%")) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "word"),
+    [
+        (["echo gone && echo held"], "&&"),
+        (["echo gone || echo held"], "||"),
+        (["echo gone | echo held"], "operator"),
+        (["echo gone& echo held"], "operator"),
+        (['if exist "a.txt del /f /q a.txt'], "quotes"),
+        (["if exist a.txt ("], "block"),
+        (["echo \u00fc"], "ASCII"),
+        (["echo\tgone"], "ASCII"),
+        (["echo gone\n"], "CRLF"),
+        (["echo " + "a" * 8190], "characters"),
+        (["timeout /t 1"], "timeout"),
+        (["wmic process"], "wmic"),
+        (["vssadmin list shadows"], "vssadmin"),
+        (["setlocal enabledelayedexpansion"], "setlocal"),
+        (["echo !rc!"], "!rc!"),
+        (["ping -n 2 127.0.0.1 >nul"], "full path"),
+        (["taskkill.exe /f"], "full path"),
+        (["echo 3>a.txt"], "handle"),
+        (["echo gone >C:\\a.txt"], "redirection"),
+        (["goto nowhere"], "label nowhere"),
+        (["call :nowhere"], "label nowhere"),
+        (["exit /b"], "without a code"),
+        (["exit /b 7"], "document the exit code 7"),
+        (["exit"], "more than the script"),
+        (["set /a ticks=2147483648"], "32-bit"),
+        ([r'"%SystemRoot%\System32\find.exe" "No rules match" netstat.txt >nul'], "find looks"),
+        (["echo %USERNAME%"], "%USERNAME%"),
+        (["echo 100% gone"], "lone %"),
+        (["if exist Benutzer echo gone"], "Benutzer"),
+        ([r'"%SystemRoot%\System32\icacls.exe" . /grant Administrators:F'], "Administrators"),
+        (["call release.cmd", "exit /b %errorlevel%"], "lost in Wine"),
+        (["call release.cmd", "echo gone", "if errorlevel 1 exit /b 211"], "lost in Wine"),
+        (["if exist a.cmd call a.cmd", "set rc=%errorlevel%"], "lost in Wine"),
+    ],
+)
+def test_a_bad_script_is_flagged(lines: list[str], word: str) -> None:
+    assert any(word in fault for fault in faults(script(*lines))), faults(script(*lines))
+
+
+def test_a_script_must_begin_and_end_in_its_own_way() -> None:
+    assert any("@echo off" in fault for fault in faults("exit /b 0\r\n"))
+    assert any("its end" in fault for fault in faults("@echo off\r\necho gone\r\n"))
