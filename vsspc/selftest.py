@@ -180,7 +180,11 @@ def _tell_plan(config: Config, host: str, programs: Bundle, report: Report) -> N
 
 
 def _tell_lease(config: Config, host: str, report: Report) -> None:
-    lease = wiring.state_files(config).load(host)
+    try:
+        lease = wiring.state_files(config).load(host)
+    except VsspcError:
+        report.lease = "unreadable"
+        return
     if lease is not None:
         report.lease = lease.state.value
         report.left = list(dict.fromkeys(one.kind.value.replace("_", " ") for one in lease.held))
