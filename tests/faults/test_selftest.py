@@ -11,8 +11,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import LabFactory
+from vsspc import selftest as product
 from vsspc.core import errors
+from vsspc.core.words import Lease
+from vsspc.engine.run import HostRun
 from vsspc.lab.process import LabProcess
 
 HOST = "winbox"
@@ -178,3 +183,27 @@ def test_ctrl_c_undoes_it(lab: LabProcess) -> None:
     assert report["error_type"] == "Interrupted"
     assert report["lease"] == "closed"
     assert_clean(lab)
+
+
+def test_ctrl_c_between_pre_and_post_takes_it_down(lab: LabProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = HostRun.post
+
+    def post(run: HostRun, *, transfer_ok: bool) -> Lease:
+        if transfer_ok:
+            raise KeyboardInterrupt
+        return real(run, transfer_ok=transfer_ok)
+
+    monkeypatch.setattr(HostRun, "post", post)
+    report = product.run(str(lab.config), HOST, lab.address)
+    assert (report.exit_code, report.error_type) == (130, "Interrupted")
+    assert (report.lease, report.left) == ("closed", [])
+    assert_clean(lab)
+
+
+def test_a_lease_that_cannot_be_read(lab: LabProcess) -> None:
+    assert selftest(lab)["exit_code"] == 0
+    (lab.state / "server" / HOST / "lease.json").write_bytes(b"{")
+    report = selftest(lab)
+    assert report["error_type"] == "LeaseUnreadable"
+    assert report["lease"] == "unreadable"
+    assert report["steps"] == []
