@@ -269,10 +269,8 @@ class TransportContract:
         transport.install_service(SERVICE)
         transport.start(SERVICE, "/d /c rem")
         host.hold_program(SERVICE, 2.0)
-        began = CLOCK.now()
         with transport.until(within(0.5, "timeouts.cleanup")), pytest.raises(VsspcError) as raised:
             transport.remove_service(SERVICE)
-        assert CLOCK.now() - began < 1.0
         assert isinstance(raised.value, DeadlineExceeded) or raised.value.transient
         with closing(host.open(within(20))) as again:
             again.remove_service(SERVICE)

@@ -7,13 +7,17 @@ is an effect that a test may make fail, before or after it was done: `faults` ma
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 
-from tests.fakes.time import Time
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import (
     DaemonNotReady,
+    DeadlineExceeded,
+    InternalError,
+    PayloadBlocked,
     RemoteFileExists,
     RemoteFileMissing,
     RemoteFolderNotEmpty,
@@ -21,7 +25,7 @@ from vsspc.core.errors import (
     VsspcError,
     WrongContent,
 )
-from vsspc.ports import RemoteFile, SessionSecurity
+from vsspc.ports import Clock, RemoteFile, SessionSecurity
 
 
 class Killed(BaseException):
@@ -35,8 +39,10 @@ FOREIGN_SERVICES = {"PAExec-77-other", "vsspc-console"}
 class Windows:
     """The host. Everything that exists on it can be listed by `ours()`."""
 
-    def __init__(self, clock: Time) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.started: list[str] = []
+        self.held_programs: dict[str, float] = {}
         self.files: dict[str, bytes] = dict(FOREIGN_FILES)
         self.folders: set[str] = {"vsspc-tools"}
         self.written: dict[str, float] = {}
@@ -49,11 +55,29 @@ class Windows:
         self.hold_result: tuple[int, bytes] | None = None
         self.serves = "shadow"
 
+    # Files.
+
+    def write(self, path: str, data: bytes) -> None:
+        """Make or replace a file."""
+        self.files[path] = data
+        self.written[path] = self.clock.wall().timestamp()
+
+    def names(self, folder: str) -> set[str]:
+        """Return the names in a folder ("" is %SystemRoot%)."""
+        head = f"{folder}\\" if folder else ""
+        below = {name[len(head) :] for name in [*self.files, *self.folders] if name.startswith(head)}
+        return {name for name in below if name and "\\" not in name}
+
     # What the jobs do.
 
-    def run(self, folder: str, job: str) -> None:
-        run = folder.rpartition("\\")[2]
-        getattr(self, f"_{job}")(folder, run)
+    def start(self, arguments: str) -> int:
+        """Start a cmd.exe as LocalSystem: one of our jobs, or something that has no effect here. Return its PID."""
+        self.started.append(arguments)
+        job = re.fullmatch(r'/d /c call "%SystemRoot%\\(vsspc\\runs\\([0-9a-f]{12}))\\([a-z]+)\.cmd"', arguments)
+        if job:
+            assert rf"{job[1]}\{job[3]}.cmd" in self.files
+            getattr(self, f"_{job[3]}")(job[1], job[2])
+        return 4 * len(self.started)
 
     def _end(self, folder: str, job: str, code: int, output: bytes = b"") -> None:
         self.files[rf"{folder}\{job}.out"] = output
@@ -157,39 +181,47 @@ class Faults:
 
 
 class FakeTransport:
-    """`vsspc.ports.Transport` on the model."""
+    """`vsspc.ports.Transport` on the model; it passes the same contract as the real one (tests/contract)."""
 
-    local_address = "192.0.2.1"
+    local_address = "127.0.0.1"
     security = SessionSecurity("3.1.1", True, "AES-128-GCM")
 
-    def __init__(self, host: Windows, faults: Faults) -> None:
+    def __init__(self, host: Windows, faults: Faults, deadline: Deadline) -> None:
         self._host, self._faults = host, faults
-        self._closed = False
+        self._deadlines = [deadline]
+        self._ended = ""
 
     @contextmanager
     def _call(self) -> Iterator[None]:
-        if self._closed:
-            raise SessionLost("closed")
+        if self._ended:
+            raise SessionLost(self._ended, transient=False)
+        self._check_time()
         self._host.tick()
         try:
             with self._faults.effect():
                 yield
         except SessionLost as error:
-            self._closed = self._closed or error.message == "link lost"
+            self._ended = self._ended or ("link lost" if error.message == "link lost" else "")
             raise
+
+    def _check_time(self) -> None:
+        if self._deadlines[-1].spent(self._host.clock.now()):
+            raise DeadlineExceeded(f"the time is up ({self._deadlines[-1].name})")
 
     @contextmanager
     def until(self, deadline: Deadline) -> Iterator[None]:
-        yield
+        self._deadlines.append(deadline)
+        try:
+            yield
+        finally:
+            self._deadlines.pop()
 
     def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
         with self._call():
             if exclusive and path in self._host.files:
                 raise RemoteFileExists(path)
-            if "\\" in path and path.rpartition("\\")[0] not in self._host.folders:
-                raise RemoteFileMissing(path)
-            self._host.files[path] = data
-            self._host.written[path] = self._host.clock.now()
+            self._check_parent(path)
+            self._host.write(path, data)
 
     def get(self, path: str, limit: int = 1 << 20) -> bytes:
         with self._call():
@@ -199,61 +231,80 @@ class FakeTransport:
 
     def make_folder(self, path: str) -> None:
         with self._call():
-            if path in self._host.folders:
+            if path in self._host.folders or path in self._host.files:
                 raise RemoteFileExists(path)
+            self._check_parent(path)
             self._host.folders.add(path)
 
     def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:
         with self._call():
             if path and path not in self._host.folders:
                 raise RemoteFileMissing(path)
-            head = f"{path}\\" if path else ""
-            names = {name for name in [*self._host.files, *self._host.folders] if name.startswith(head)}
-            direct = {name for name in names if "\\" not in name[len(head) :]}
-            return [
-                RemoteFile(name[len(head) :], 0, name in self._host.folders, 0, self._host.written.get(name, 0))
-                for name in sorted(direct)
-            ]
+            return [self._entry(path, name) for name in sorted(self._host.names(path)) if fnmatchcase(name, pattern)]
 
     def delete(self, path: str) -> None:
+        _check_deletable(path)
         with self._call():
-            if any(name.startswith(f"{path}\\") for name in [*self._host.files, *self._host.folders]):
+            if self._host.names(path):
                 raise RemoteFolderNotEmpty("not empty")
             self._host.files.pop(path, None)
             self._host.folders.discard(path)
 
     def delete_tree(self, path: str) -> None:
+        _check_deletable(path)
         with self._call():
             if path.rpartition("\\")[2] in self._host.daemons:
                 raise SessionLost("in use", transient=True)
-            inside = (path, f"{path}\\")
-            self._host.files = {n: d for n, d in self._host.files.items() if not n.startswith(inside[1])}
-            self._host.folders = {n for n in self._host.folders if n != path and not n.startswith(inside[1])}
+            inside = f"{path}\\"
+            files, folders = self._host.files, self._host.folders
+            self._host.files = {n: data for n, data in files.items() if n != path and not n.startswith(inside)}
+            self._host.folders = {n for n in folders if n != path and not n.startswith(inside)}
 
     def install_service(self, name: str) -> None:
         with self._call():
-            self._host.files[f"{name}.exe"] = b"MZ"
+            self._host.write(f"{name}.exe", b"MZ")
             self._host.services.add(name)
 
     def start(self, service: str, arguments: str) -> int:
+        if len(arguments) > 8000:
+            raise InternalError("too long for PAExec")
         with self._call():
-            assert service in self._host.services
-            path = arguments.split('"')[1].removeprefix("%SystemRoot%\\").removesuffix(".cmd")
-            folder, _, job = path.rpartition("\\")
-            assert f"{path}.cmd" in self._host.files
-            self._host.run(folder, job)
-            return 4
+            if service not in self._host.services:
+                raise PayloadBlocked(f"there is no service {service}")
+            return self._host.start(arguments)
 
     def remove_service(self, name: str) -> None:
+        _check_deletable(name)
         with self._call():
+            free = self._host.clock.now() + self._host.held_programs.pop(name, 0.0)
+            while self._host.clock.now() < free:  # its process has not ended yet
+                self._host.held_programs[name] = free - self._host.clock.now()
+                self._check_time()
+                self._host.clock.sleep(0.05)
+            self._host.held_programs.pop(name, None)
             self._host.services.discard(name)
             self._host.files.pop(f"{name}.exe", None)
 
     def abort(self) -> None:
-        self._closed = True
+        self._ended = "cut off"
 
     def close(self) -> None:
-        self._closed = True
+        self._ended = self._ended or "closed"
+
+    def _check_parent(self, path: str) -> None:
+        parent = path.rpartition("\\")[0]
+        if parent and parent not in self._host.folders:
+            raise RemoteFileMissing(path)
+
+    def _entry(self, folder: str, name: str) -> RemoteFile:
+        path = f"{folder}\\{name}" if folder else name
+        written = self._host.written.get(path, self._host.clock.wall().timestamp())
+        return RemoteFile(name, len(self._host.files.get(path, b"")), path in self._host.folders, written, written)
+
+
+def _check_deletable(path: str) -> None:
+    if "/" in path or any(part in ("", ".", "..") or part != part.strip() for part in path.split("\\")):
+        raise InternalError(f"{path!r} is not a name below %SystemRoot%")
 
 
 class FakeTransports:
@@ -268,7 +319,7 @@ class FakeTransports:
         self.opened += 1
         if self.down is not None:
             raise self.down
-        return FakeTransport(self.host, self.faults)
+        return FakeTransport(self.host, self.faults, deadline)
 
 
 class FakeRsync:
