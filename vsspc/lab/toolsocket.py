@@ -308,6 +308,8 @@ class Programs:
         windows = self.site.windows
         parent = int(request["parent"])
         creator = windows.processes.by_pid.get(parent)
+        if creator is None and parent:
+            return  # its process was killed while this was on its way: the dead start nothing
         account = creator.account if creator is not None else str(request.get("account", SYSTEM))
         try:
             process = await self.start(
