@@ -3,11 +3,7 @@
 Batch files and internal commands run here, on the lab's directories; every other program is played by the lab's host
 process, behind the tool socket. It imports little, since a job starts in the time that this takes.
 
-Where cmd is odd, this is odd too: the batch file is opened anew for each line (so it may vanish under it), DEL
-always clears the errorlevel, RD never touches it, a file written by `>` cannot be deleted, renamed or written by
-another (sharing violation: here a `flock`), and the current folder of a process cannot be removed.
-Which internal command sets the errorlevel: D. Benham, "Which cmd.exe internal commands clear the ERRORLEVEL to 0
-upon success?" (Stack Overflow 34968009).
+Where cmd is odd, this is odd too: the batch file is opened anew for each line, so it may vanish under it.
 """
 
 from __future__ import annotations
@@ -15,27 +11,24 @@ from __future__ import annotations
 import base64
 import errno
 import fcntl
-import fnmatch
 import json
 import os
 import re
-import shutil
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from vsspc.lab import cmdlang
 from vsspc.lab.cmdlang import Arguments, Block, CmdError, For, If, Node, Sequence, Simple
 from vsspc.lab.events import Events
-from vsspc.lab.paths import Drives, InvalidName, NoSuchDrive, PathRefused, entry, normalise
+from vsspc.lab.filecommands import FileCommands
+from vsspc.lab.paths import InvalidName, NoSuchDrive, PathRefused, normalise
+from vsspc.lab.terminal import NO_PATH, Sharing
 
 NOT_RECOGNISED = 9009
-SHARING = "The process cannot access the file because it is being used by another process."
-NO_FILE = "The system cannot find the file specified."
-NO_PATH = "The system cannot find the path specified."
-DENIED = "Access is denied."
 
 
 class ExitConsole(Exception):
@@ -58,41 +51,6 @@ class Goto(Exception):
         self.position = position
 
 
-class Sharing(OSError):
-    """Another process has the file open."""
-
-
-def reason(error: OSError) -> str:
-    """Return the system's message for a failed file operation."""
-    if isinstance(error, Sharing) or (isinstance(error, PermissionError) and not isinstance(error, PathRefused)):
-        return SHARING if isinstance(error, Sharing) or error.errno == errno.EACCES else DENIED
-    if isinstance(error, PathRefused):
-        return DENIED
-    if isinstance(error, InvalidName):
-        return "The filename, directory name, or volume label syntax is incorrect."
-    if isinstance(error, (NoSuchDrive, NotADirectoryError)):
-        return NO_PATH
-    if isinstance(error, FileNotFoundError):
-        folder = os.path.dirname(str(error.filename or ""))
-        return NO_FILE if os.path.isdir(folder) else NO_PATH
-    return DENIED
-
-
-def claim(path: str) -> None:
-    """Raise Sharing when a process of the lab holds this file or folder open."""
-    if os.path.islink(path):
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK) if os.access(path, os.R_OK) else -1
-    if descriptor < 0:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise Sharing(errno.ETXTBSY, "in use", path) from None
-    finally:
-        os.close(descriptor)
-
-
 @dataclass(slots=True)
 class Frame:
     """A batch file at work, or one `call :label` inside it."""
@@ -104,77 +62,16 @@ class Frame:
     saved: int = 0
 
 
-class Console:
+class Console(FileCommands):
     """One cmd.exe."""
 
-    def __init__(
-        self,
-        *,
-        state: str,
-        pid: int,
-        account: str,
-        cwd: str,
-        environment: dict[str, str],
-        tool_socket: str,
-        events: Events,
-    ) -> None:
-        self.pid = pid
-        self.drives = Drives(state, account)
-        self.environment = dict(environment)
+    def __init__(self, *, tool_socket: str, **state: Any) -> None:
+        """Start it; `state` is what a Terminal is made of."""
+        super().__init__(**state)
         self.tool_socket = tool_socket
-        self.events = events
-        self.errorlevel = 0
         self.echo = True
-        self.handles = [0, 1, 2]
         self.frames: list[Frame] = []
         self.scopes: list[tuple[int, dict[str, str], str]] = []
-        self._cwd_descriptor = -1
-        self.cwd = "C:\\"
-        self.change_folder(cwd)
-
-    # ------------------------------------------------------------------ what it knows
-
-    def variable(self, name: str) -> str | None:
-        """Return a variable's value, whatever the case of its name; None when it is not set."""
-        wanted = name.upper()
-        for known, value in self.environment.items():
-            if known.upper() == wanted:
-                return value
-        return {"ERRORLEVEL": str(cmdlang.wrap(self.errorlevel)), "CD": self.cwd}.get(wanted)
-
-    def assign(self, name: str, value: str) -> None:
-        """Set a variable; an empty value removes it."""
-        for known in [known for known in self.environment if known.upper() == name.upper()]:
-            del self.environment[known]
-        if value:
-            self.environment[name] = value
-
-    def local(self, path: str, *, follow: bool = True) -> str:
-        return self.drives.local(path.replace('"', ""), self.cwd, follow=follow)
-
-    def change_folder(self, path: str) -> None:
-        """Make a folder the current one, and hold it open as Windows does. Raise OSError."""
-        full = normalise(path, self.cwd)
-        descriptor = os.open(self.local(full), os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
-        if self._cwd_descriptor >= 0:
-            os.close(self._cwd_descriptor)
-        self._cwd_descriptor = descriptor
-        self.cwd = full
-
-    def out(self, text: str) -> None:
-        self.write(1, (text + "\r\n").encode("latin-1", "replace"))
-
-    def err(self, text: str) -> None:
-        self.write(2, (text + "\r\n").encode("latin-1", "replace"))
-
-    def write(self, handle: int, data: bytes) -> None:
-        """Write to a standard handle; a reader that is gone is no error, as for a Windows console."""
-        try:
-            while data:
-                data = data[os.write(self.handles[handle], data) :]
-        except BrokenPipeError:
-            pass
 
     # ------------------------------------------------------------------ running
 
@@ -313,11 +210,6 @@ class Console:
             return self.failed(error)
         return code
 
-    def failed(self, error: OSError) -> int:
-        self.err(reason(error))
-        self.errorlevel = 1
-        return 1
-
     @contextmanager
     def redirected(self, redirections: tuple[cmdlang.Redirection, ...], variables: dict[str, str]) -> Iterator[None]:
         """Point the standard handles where the redirections say, and back. Raise OSError before anything ran."""
@@ -373,31 +265,6 @@ class Console:
             right = cmdlang.substitute(condition.right, variables)
             result = cmdlang.compare(condition.kind, left, right, fold_case=condition.fold_case)
         return result != condition.negated
-
-    def exists(self, path: str) -> bool:
-        if path.lower() in ("nul", "con"):
-            return True
-        try:
-            if "*" in path or "?" in path:
-                return bool(self.matching(path))
-            local = self.local(path)
-        except OSError:
-            return False
-        return os.path.isdir(local) if path.endswith(("\\", "/")) else os.path.exists(local)
-
-    def matching(self, pattern: str, *, folders: bool = True) -> list[str]:
-        """Return the Windows paths that a wildcard pattern means (in the last name only), as prefix + name."""
-        folder, slash, wanted = pattern.replace("/", "\\").replace('"', "").rpartition("\\")
-        place = self.local(folder + slash if slash else ".")
-        if not os.path.isdir(place):
-            return []
-        wanted = "*" if wanted == "*.*" else wanted
-        return [
-            folder + slash + name
-            for name in sorted(os.listdir(place), key=str.lower)
-            if fnmatch.fnmatchcase(name.lower(), wanted.lower().replace("[", "[[]"))
-            and (folders or not os.path.isdir(os.path.join(place, name)))
-        ]
 
     def items(self, node: For, variables: dict[str, str]) -> Iterator[str]:
         text = cmdlang.substitute(node.items, variables)
@@ -652,208 +519,6 @@ class Console:
         return self.errorlevel
 
     # -- files
-
-    def do_cd(self, rest: str) -> int:
-        words = rest.strip()
-        change_drive = words[:2].lower() == "/d"
-        target = words[2:].strip() if change_drive else words
-        target = target.replace('"', "")
-        if not target:
-            self.out(self.cwd)
-        else:
-            full = normalise(target, self.cwd)
-            if full[:2] != self.cwd[:2] and not change_drive:
-                raise cmdlang.Unsupported("cd to another drive without /d")
-            if not os.path.isdir(self.local(full)):
-                raise NoSuchDrive(errno.ENOENT, "no such folder", full)
-            self.change_folder(full)
-        self.errorlevel = 0
-        return 0
-
-    do_chdir = do_cd
-
-    def switches(self, rest: str) -> tuple[set[str], list[str]]:
-        """Split arguments into lower-case switches and the others, without their quotes."""
-        words = [piece for word in cmdlang.words(rest) for piece in re.findall(r'/[^/"]+|[^/].*', word)]
-        flags = {word.lower() for word in words if word.startswith("/")}
-        return flags, [word.replace('"', "") for word in words if not word.startswith("/")]
-
-    def do_md(self, rest: str) -> int:
-        _, names = self.switches(rest)
-        if not names:
-            raise CmdError("The syntax of the command is incorrect.", 1)
-        self.errorlevel = 0
-        for name in names:
-            local = self.local(name)
-            if os.path.lexists(local):
-                self.err(f"A subdirectory or file {name} already exists.")
-                self.errorlevel = 1
-            else:
-                os.makedirs(local, mode=0o755)
-        return self.errorlevel
-
-    do_mkdir = do_md
-
-    def do_rd(self, rest: str) -> int:
-        """RD never sets the errorlevel, but || sees its failure."""
-        flags, names = self.switches(rest)
-        if flags - {"/s", "/q"}:
-            raise cmdlang.Unsupported(f"rd{rest}")
-        code = 0
-        for name in names:
-            try:
-                local = self.local(name, follow=False)
-                if os.path.islink(local):
-                    os.unlink(local)
-                elif not os.path.lexists(local):
-                    raise FileNotFoundError(errno.ENOENT, "missing", local)
-                elif not os.path.isdir(local):
-                    self.err("The directory name is invalid.")
-                    code = 267
-                elif "/s" in flags:
-                    if "/q" not in flags:
-                        raise cmdlang.Unsupported("rd /s without /q asks")
-                    code = self.remove_tree(local) or code
-                elif os.listdir(local):
-                    self.err("The directory is not empty.")
-                    code = 145
-                else:
-                    claim(local)
-                    os.rmdir(local)
-            except OSError as error:
-                self.err(reason(error))
-                code = 2 if isinstance(error, FileNotFoundError) else 32
-        return code
-
-    do_rmdir = do_rd
-
-    def remove_tree(self, local: str) -> int:
-        """Delete a folder and what is in it, never through a link; go on where something is in use."""
-        code = 0
-        for name in os.listdir(local):
-            path = os.path.join(local, name)
-            try:
-                if os.path.isdir(path) and not os.path.islink(path):
-                    code = self.remove_tree(path) or code
-                else:
-                    claim(path)
-                    os.unlink(path)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self.err(f"{path.rpartition('/')[2]} - {DENIED if isinstance(error, Sharing) else reason(error)}")
-                code = 32
-        if not code:
-            try:
-                claim(local)
-                os.rmdir(local)
-            except OSError as error:
-                self.err(reason(error))
-                code = 32
-        return code
-
-    def do_del(self, rest: str) -> int:
-        """DEL always clears the errorlevel, also when it fails."""
-        flags, names = self.switches(rest)
-        if flags - {"/f", "/q", "/a"}:
-            raise cmdlang.Unsupported(f"del{rest}")
-        if not names:
-            raise CmdError("The syntax of the command is incorrect.", 1)
-        self.errorlevel = 0
-        for name in names:
-            wild = "*" in name or "?" in name
-            found = self.matching(name, folders=False) if wild else [name]
-            for each in found:
-                local = self.local(each, follow=False)
-                if os.path.isdir(local) and not os.path.islink(local):
-                    raise cmdlang.Unsupported(f"del of a folder: {each}")
-                if not os.path.lexists(local):
-                    found = []
-                    break
-                try:
-                    claim(local)
-                    os.unlink(local)
-                except OSError as error:
-                    self.err(f"{normalise(each, self.cwd)}\r\n{DENIED if self.is_image(local) else reason(error)}")
-            if not found:
-                self.err("Could Not Find " + (name if wild else normalise(name, self.cwd)))
-        return 0
-
-    do_erase = do_del
-
-    def is_image(self, local: str) -> bool:
-        return local.lower().endswith((".exe", ".dll"))
-
-    def do_ren(self, rest: str) -> int:
-        _, names = self.switches(rest)
-        if len(names) != 2 or "\\" in names[1] or ":" in names[1]:
-            raise CmdError("The syntax of the command is incorrect.", 1)
-        source = self.local(names[0], follow=False)
-        target = os.path.join(os.path.dirname(source), names[1])
-        other = entry(os.path.dirname(source), names[1])
-        if not os.path.lexists(source):
-            self.err(NO_FILE if os.path.isdir(os.path.dirname(source)) else NO_PATH)
-            self.errorlevel = 1
-        elif other is not None and other != source:
-            self.err("A duplicate file name exists, or the file\r\ncannot be found.")
-            self.errorlevel = 1
-        else:
-            claim(source)
-            os.rename(source, target)
-            self.errorlevel = 0
-        return self.errorlevel
-
-    do_rename = do_ren
-
-    def do_copy(self, rest: str) -> int:
-        return self.transfer(rest, shutil.copyfile, "copied")
-
-    def do_move(self, rest: str) -> int:
-        return self.transfer(rest, os.replace, "moved")
-
-    def transfer(self, rest: str, act: object, verb: str) -> int:
-        flags, names = self.switches(rest)
-        if flags - {"/y", "/b"} or len(names) != 2 or any(set(name) & set("*?+") for name in names):
-            raise cmdlang.Unsupported(f"{verb}{rest}")
-        source, target = self.local(names[0]), self.local(names[1])
-        if os.path.isdir(target):
-            target = os.path.join(target, os.path.basename(source))
-        if not os.path.isfile(source):
-            self.err(NO_FILE)
-            self.errorlevel = 1
-            return 1
-        if os.path.exists(target):
-            claim(target)
-        assert callable(act)
-        act(source, target)
-        self.out(f"        1 file(s) {verb}.")
-        self.errorlevel = 0
-        return 0
-
-    def do_type(self, rest: str) -> int:
-        _, names = self.switches(rest)
-        for name in names:
-            with open(self.local(name), "rb") as stream:
-                while data := stream.read(65536):
-                    self.write(1, data)
-        self.errorlevel = 0
-        return 0
-
-    def do_dir(self, rest: str) -> int:
-        flags, names = self.switches(rest)
-        if flags != {"/b"}:
-            raise cmdlang.Unsupported(f"dir{rest}: the lab knows dir /b")
-        pattern = names[0] if names else "."
-        if not set(pattern) & set("*?"):
-            pattern = pattern.rstrip("\\") + "\\*" if os.path.isdir(self.local(pattern)) else pattern
-        found = self.matching(pattern) if set(pattern) & set("*?") else [n for n in [pattern] if self.exists(n)]
-        for each in found:
-            self.out(each.rpartition("\\")[2])
-        if not found:
-            self.err("File Not Found")
-        self.errorlevel = 0 if found else 1
-        return self.errorlevel
-
 
 def command_of(arguments: str) -> str:
     """Return what `cmd.exe ARGUMENTS` is to run. Raise Unsupported for a cmd without /c.
