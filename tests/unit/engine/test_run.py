@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -182,6 +183,33 @@ def test_a_fault_at_any_effect_of_post_is_settled_by_the_next_run(tmp_path: Path
         assert world.pre().state is State.WAIT, f"{kind} {when} effect {number}"
         world.post()
         world.assert_clean()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_faults_at_any_two_effects_leave_nothing_after_the_next_run(tmp_path: Path, seed: int) -> None:
+    random = Random(seed)
+    for number in range(60):
+        world = World(tmp_path / str(number))
+        # The second may fall into the teardown that the first one caused.
+        plans = [(random.choice(["before", "after"]), random.choice(list(KINDS)), n) for n in _pair(random)]
+        faults = Faults()
+        for when, kind, effect in plans:
+            getattr(faults, when)[effect] = KINDS[kind]()
+        world.inject(faults)
+        for command in (world.pre, world.post):
+            try:
+                command()
+            except (VsspcError, Killed):
+                pass
+            assert world.lease().state is not State.CLOSED or world.host.ours() == [], plans
+        world.inject(Faults())
+        assert world.pre().state is State.WAIT, plans
+        assert world.post().state is State.CLOSED, plans
+        world.assert_clean()
+
+
+def _pair(random: Random) -> list[int]:
+    return sorted(random.sample(range(2 * EFFECTS), 2))
 
 
 def test_a_host_that_was_restarted_during_the_dump_is_settled_and_the_dump_spoiled(world: World) -> None:
