@@ -25,11 +25,11 @@ from vsspc.lab.wine.installation import Installation, WineUnavailable
 
 _START_TIMEOUT, _STOP_TIMEOUT = 60.0, 10.0
 _REGISTRY = ("system.reg", "user.reg", "userdef.reg", ".update-timestamp")
-_PROPER = {"system32": "System32"}
-"""Names that Windows writes otherwise than Wine."""
 _BRIDGE = "C:\\windows\\system32\\labbridge.exe"
 _WINES_OWN = frozenset(("find", "hostname", "whoami", "svchost"))
 """Programs of System32 that are not the lab's: Wine's are good enough, and one thing more that is not our own."""
+_OURS = ",".join(f"{tool}.exe" for tool in sorted({*SYSTEM_PROGRAMS.values()} - _WINES_OWN - {CMD}))
+"""Wine prefers its own programs in System32, unless it is told otherwise."""
 _BOOT = """
 mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp" && mount --bind "$1" "$0/lab" || exit 1
 chroot "$0" /usr/lib/wine/wine "$2" &
@@ -109,7 +109,7 @@ class Prefix:
                 "WINEARCH": "win32",
                 "WINESERVER": "/usr/lib/wine/wineserver32",
                 "WINEDEBUG": "-all",
-                "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",
+                "WINEDLLOVERRIDES": f"mscoree=;mshtml=;winemenubuilder.exe=;{_OURS}=n",
                 "VSSPC_LAB_KEY": key,
                 "VSSPC_LAB_TOOLS": tools,
             },
@@ -143,15 +143,15 @@ class Prefix:
 
 
 def _mirror(source: Path, target: Path, root: Path) -> None:
-    """Make the same folders, and links to the files as they are called inside `root`."""
+    """Make the same folders, and links to the files as they are called inside `root`; keep names that are there."""
     target.mkdir(parents=True, exist_ok=True)
-    present = set(os.listdir(target))
+    present = {name.lower(): name for name in os.listdir(target)}
     with os.scandir(source) as entries:
         for item in entries:
-            name = _PROPER.get(item.name, item.name)
+            name = present.get(item.name.lower(), item.name)
             if item.is_dir(follow_symlinks=False):
                 _mirror(Path(item.path), target / name, root)
-            elif name not in present:
+            elif item.name.lower() not in present:
                 os.symlink("/" + os.path.relpath(item.path, root), target / name)
 
 
