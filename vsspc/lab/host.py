@@ -410,6 +410,7 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             "vanish": self.windows.shadows.vanish,
             "kill": self.windows.processes.kill,
             "kill_wine": self._kill_wine,
+            "service_sessions": self._service_sessions,
             "plant_process": self.plant_process,
             "plant_shadow": self._plant_shadow,
             "plant_letter": self._plant_letter,
@@ -437,6 +438,12 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
                 if one.image.lower() not in known
             ]
         return found
+
+    def _service_sessions(self) -> int:
+        """Return how many clients have the service manager open."""
+        if self._wine is None:
+            raise ValueError("only the second tier counts them")
+        return self._wine.sessions
 
     async def _kill_wine(self, pid: int) -> None:
         """Terminate a process that only Wine knows."""

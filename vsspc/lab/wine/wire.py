@@ -56,6 +56,8 @@ class WineWire:
         self._stock: frozenset[str] = frozenset()
         self._watching: asyncio.Task[None] | None = None
         self.bridge: Bridge | None = None
+        self.sessions = 0
+        """How many clients talk with the service manager. Their handles end with them."""
 
     async def start(self) -> None:
         """Start Wine and open the svcctl pipe. Raise WineUnavailable, BridgeError."""
@@ -149,6 +151,7 @@ class WineWire:
         if account.casefold() not in self._administrators:
             await self._refuse(pipe, account)
             return
+        self.sessions += 1
         async with await self._connect() as wine:
             try:
                 await wine.open_pipe(svcctl.PIPE)
@@ -164,6 +167,8 @@ class WineWire:
                         await pipe.send(answer)
             except BridgeError as error:
                 self._events.log("bridge-error", pipe=svcctl.PIPE, error=str(error))
+            finally:
+                self.sessions -= 1
 
     async def _refuse(self, pipe: MessagePipe, account: str) -> None:
         """Answer as Windows' service manager answers others than administrators; Wine's knows no such difference."""
