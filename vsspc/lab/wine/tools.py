@@ -15,12 +15,17 @@ class Tools:
     def __init__(self, programs: Programs) -> None:
         self._programs = programs
         self._key = secrets.token_hex(16)
+        self._port = 0
         self._server: asyncio.Server | None = None
 
     async def open(self) -> str:
-        """Listen; return what the stand-ins need to know (see standin.c)."""
-        self._server = await asyncio.start_server(self._client, "127.0.0.1", 0)
-        return f"{self._server.sockets[0].getsockname()[1]} {self._key}"
+        """Listen; return what the stand-ins need to know (see standin.c).
+
+        The same each time: after a restart services get what stood in the registry before it.
+        """
+        self._server = await asyncio.start_server(self._client, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+        return f"{self._port} {self._key}"
 
     def close(self) -> None:
         """Listen no more."""
