@@ -87,7 +87,7 @@ class Run:
 
     def left(self) -> dict[str, Any]:
         """Return what is left on the host, kind by kind."""
-        return {what: things for what, things in self.lab.settled().items() if things}
+        return {what: things for what, things in self.lab.settled(20).items() if things}
 
 
 class RunContract:
