@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo
+.PHONY: help setup machine lint test demo real-paexec
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -10,7 +10,7 @@ SOURCES := vsspc tests
 WORKERS := $(shell expr 2 \* $$(nproc))
 
 help: ## show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile
 
 setup: .venv/installed ## install what is missing: Debian packages (root or sudo), and .venv
 
@@ -34,3 +34,6 @@ test: lint ## lint, then every test, in parallel; the last line counts them
 
 demo: setup ## the main job: a real BackupPC dumps a rehearsal Windows host with open files
 	@$(PYTHON) -m vsspc.lab.demo
+
+real-paexec: setup ## the same with the real PAExec, in Wine: one contract on both tiers, the hazards, a whole BackupPC (root)
+	@$(PYTHON) -m tests.real_paexec.compare

@@ -219,6 +219,24 @@ class TransportContract:
         assert host.services() == set()
         assert f"{SERVICE}.exe" not in host.names()
 
+    @pytest.mark.parametrize("pause", [0, 0.02, 0.1, 0.4])
+    def test_a_service_that_another_client_ends_is_started_again_or_the_doubt_is_told(
+        self, host: Host, transport: Transport, pause: float
+    ) -> None:
+        """PAExec stops when any of its clients leaves. The real one may do so between our SETTINGS and our START_APP."""
+        transport.install_service(SERVICE)
+        transport.start(SERVICE, "/d /c rem ours")
+        with closing(host.open(within(10))) as other:
+            other.start(SERVICE, "/d /c rem theirs")
+        CLOCK.sleep(pause)
+        try:
+            assert transport.start(SERVICE, "/d /c rem ours again") > 0
+        except SessionLost as error:
+            assert not error.transient, "nobody knows whether it was started, so it must not be tried again"
+        else:
+            assert host.started()[-1] == "/d /c rem ours again"
+        transport.remove_service(SERVICE)
+
     def test_removing_a_service_that_is_not_there_is_fine(self, transport: Transport) -> None:
         transport.remove_service(SERVICE)
         transport.remove_service(SERVICE)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-
-from vsspc.lab.tools import stand_in
 
 PROGRAMS = {"rsync.exe": "rsync", "vshadow.exe": "vshadow", "dosdev.exe": "dosdev"}
 LIBRARIES = ("cygwin1.dll", "cygz.dll")
 FSTAB = "none /cygdrive cygdrive binary,posix=0,user,noacl 0 0\n"
 
 
-def write_bundle(folder: Path, *, without: Collection[str] = ()) -> None:
-    """Write the bundle into a new folder; leave out the files named in `without`."""
+def write_bundle(folder: Path, stand_in: Callable[[str], bytes], *, without: Collection[str] = ()) -> None:
+    """Write the bundle into a new folder; leave out the files named in `without`. `stand_in` makes a tool's program."""
     (folder / "etc").mkdir(parents=True)
     for name, tool in PROGRAMS.items():
         if name not in without:

@@ -12,6 +12,7 @@ import click
 
 from vsspc.lab.host import Lab, LabError
 from vsspc.lab.samba import SambaError
+from vsspc.lab.wine.installation import WineUnavailable
 
 SAMPLE = {
     "C:\\Users\\Public\\Documents\\letter.txt": b"A letter that anybody can read.\r\n",
@@ -32,6 +33,7 @@ LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
 @click.option("--encryption", type=click.Choice(["desired", "required", "off"]), default="desired", help="SMB's.")
 @click.option("--lockout", type=int, default=0, metavar="N", help="Wrong passwords that lock an account [never].")
 @click.option("--unshared", multiple=True, metavar="SHARE", help="An administrative share that is missing; repeatable.")
+@click.option("--real-paexec", is_flag=True, help="The real PAExec in Wine, in place of ours (root; set up if need be).")
 @click.option("--no-samba", is_flag=True, help="Without SMB: only what runs on the host.")
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends: with the program that started it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for a program, and no sample files.")
@@ -46,6 +48,7 @@ def lab(
     encryption: str,
     lockout: int,
     unshared: tuple[str, ...],
+    real_paexec: bool,
     no_samba: bool,
     until_eof: bool,
     as_json: bool,
@@ -70,6 +73,7 @@ def lab(
             with_samba=not no_samba,
             encryption="off" if encryption == "off" else "required" if encryption == "required" else "desired",
             lockout_after=lockout,
+            real_paexec=real_paexec,
             shares=[share for share in ("ADMIN$", "C$") if share not in unshared],
         )
         async with host:
@@ -83,7 +87,7 @@ def lab(
 
     try:
         asyncio.run(serve())
-    except (LabError, SambaError, OSError) as error:
+    except (LabError, SambaError, WineUnavailable, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -9,6 +9,7 @@ have been left. The exit status is 0 only when every line of the table holds.
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import json
@@ -416,13 +417,14 @@ def verdict(checks: Sequence[Check]) -> int:
     return 0 if checks and all(check.holds for check in checks) else 1
 
 
-def rehearse(folder: Path) -> list[Check]:
-    """Run the whole demo in a folder and return the table's lines."""
+def rehearse(folder: Path, *, real_paexec: bool) -> list[Check]:
+    """Run the whole demo in a folder, on the lab's first or second tier, and return the table's lines."""
     vsspc = Path(os.environ.get("VSSPC_BIN") or Path(sys.executable).with_name("vsspc"))
     user = caller_or_backuppc([vsspc, SHIMS / "vsspc-pre", SHIMS / "VSSPC.pm", Path(__file__)])
     with ExitStack() as stack:
-        lab = stack.enter_context(LabProcess())
-        say(f"a Windows host at {lab.address}, SMB port {lab.smb_port} (stock Samba; its C: is {lab.volume()})")
+        lab = stack.enter_context(LabProcess(options=("--real-paexec",), timeout=120) if real_paexec else LabProcess())
+        made_of = "stock Samba, the real PAExec in Wine" if real_paexec else "stock Samba"
+        say(f"a Windows host at {lab.address}, SMB port {lab.smb_port} ({made_of}; its C: is {lab.volume()})")
         state_dir = adopt(lab.config, user)
         environment = {"VSSPC_BIN": str(vsspc), "VSSPC_CONFIG": str(lab.config)}
         backuppc = stack.enter_context(BackupPC(folder / "backuppc", user=user, environment=environment))
@@ -454,12 +456,15 @@ def say(text: str) -> None:
 
 def main() -> int:
     """Run the demo, print the table and return the exit status."""
+    options = argparse.ArgumentParser(prog="demo", description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--real-paexec", action="store_true", help="with the real PAExec in Wine, in place of ours")
+    chosen = options.parse_args()
     began = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that everything is taken down
     with tempfile.TemporaryDirectory(prefix="vsspc-demo-") as name:
         Path(name).chmod(0o755)  # BackupPC runs as another user when we are root
         try:
-            checks = rehearse(Path(name))
+            checks = rehearse(Path(name), real_paexec=chosen.real_paexec)
         except (BackupPCError, LabFailed, OSError, subprocess.SubprocessError) as error:
             print(f"demo: FAILED: {error}")
             return 1

@@ -8,7 +8,7 @@ names (Microsoft: DefineDosDeviceW, "Local and Global MS-DOS Device Names"). Not
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from vsspc.lab.paths import SYSTEM, Drives, normalise
 
@@ -24,6 +24,8 @@ class DosDevices:
         self._state = state
         self._stacks: dict[tuple[str, str], list[str]] = {}
         self._folders: dict[str, str] = {}
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each change of a letter."""
         os.makedirs(os.path.join(state, "dev"), exist_ok=True)
         os.makedirs(os.path.join(state, "dos", "global"), exist_ok=True)
 
@@ -116,6 +118,7 @@ class DosDevices:
             os.makedirs(os.path.dirname(place), exist_ok=True)
             # A letter whose device is gone is still in use, and leads nowhere.
             self._link(place, folder or os.path.join(self._state, "nowhere"))
+        self.changed()
 
     @staticmethod
     def _link(place: str, folder: str | None) -> None:

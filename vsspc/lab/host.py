@@ -36,6 +36,10 @@ from vsspc.lab.tools import Site, stand_in
 from vsspc.lab.tools.table import SYSTEM_PROGRAMS
 from vsspc.lab.toolsocket import Programs
 from vsspc.lab.volumes import remove_tree
+from vsspc.lab.wine.installation import WineUnavailable, install
+from vsspc.lab.wine.prefix import Prefix
+from vsspc.lab.wine.tools import Tools
+from vsspc.lab.wine.wire import WineWire
 from vsspc.lab.wire import Wire
 
 LONGEST_STATE = 60
@@ -43,6 +47,8 @@ LONGEST_STATE = 60
 ACCOUNTS = (Account("backup", "Backup-1"), Account("plain", "Plain-1", administrator=False))
 FOLDERS = ("Windows\\System32", "Windows\\Temp", "Users\\Public", "Program Files", "ProgramData")
 _PORT_NAME = "port-taken"
+OF_OUR_SERVICES = frozenset(("antivirus", "service-stuck", "pipe-slow"))
+"""Faults of the service manager, and so not to be had from Wine's."""
 
 
 class LabError(Exception):
@@ -68,10 +74,11 @@ class Lab:
         shares: Sequence[str] = ("ADMIN$", "C$"),
         encryption: Encryption = "desired",
         lockout_after: int = 0,
+        real_paexec: bool = False,
     ) -> None:
         """Take where to keep everything (None: a temporary folder that goes at the end), and what the host is like.
 
-        `address` is one of 127.0.0.0/8, by default a random one; the ports are free ones by default. Raise LabError.
+        `real_paexec`: Wine's service manager, the real PAExec and Wine's cmd.exe in the place of ours. `address` is one of 127.0.0.0/8, by default a random one; the ports are free ones by default. Raise LabError.
         """
         self.made_state = state is None
         self.state = (state or Path(tempfile.mkdtemp(prefix="vl-"))).resolve()
@@ -105,7 +112,16 @@ class Lab:
         self.services = ServiceManager(self._local, self.events)
         self.windows.services = lambda: [service.name for service in self.services.services() if not service.builtin]
         self._samba: Samba | None = None
-        self._wire: Wire | None = None
+        self._wire: Wire | WineWire | None = None
+        self._wine: WineWire | None = None
+        self._prefix: Prefix | None = None
+        if real_paexec:
+            if not with_samba:
+                raise LabError("the real PAExec is reached through Samba")
+            try:
+                self._prefix = Prefix(install(), self.state, self._groups)
+            except WineUnavailable as error:
+                raise LabError(str(error)) from error
         if with_samba:
             places = {"ADMIN$": self._share("C:") / "Windows"} | {
                 f"{volume.letter[0]}$": Path(volume.root) for volume in self.windows.volumes.by_letter.values()
@@ -121,7 +137,14 @@ class Lab:
                 lockout_after=lockout_after,
             )
             administrators = [account.name for account in self.accounts if account.administrator]
-            self._wire = Wire(self._samba.pipes_folder, self.services, self.programs, self.events, administrators)
+            if self._prefix is not None:
+                tools = Tools(self.programs)
+                self._wine = WineWire(self._samba.pipes_folder, self._prefix, tools, self.events, administrators)
+                self.programs.console = self._wine.run
+                self.windows.devices.changed = self._prefix.letters
+                self._wire = self._wine
+            else:
+                self._wire = Wire(self._samba.pipes_folder, self.services, self.programs, self.events, administrators)
         self._control: asyncio.Server | None = None
         self._occupier: socket.socket | None = None
         self._powering = asyncio.Lock()
@@ -192,12 +215,16 @@ class Lab:
         drives = self.windows.drives()
         for folder in FOLDERS:
             os.makedirs(drives.local(f"C:\\{folder}"), exist_ok=True)
-        for path, tool in SYSTEM_PROGRAMS.items():
-            local = Path(drives.local(path))
-            local.parent.mkdir(parents=True, exist_ok=True)
-            local.write_bytes(stand_in(tool))
+        if self._prefix is not None:
+            self._prefix.build()
+        else:
+            for path, tool in SYSTEM_PROGRAMS.items():
+                local = Path(drives.local(path))
+                local.parent.mkdir(parents=True, exist_ok=True)
+                local.write_bytes(stand_in(tool))
         if not (self.state / "bundle").exists():
-            write_bundle(self.state / "bundle", without=self.bundle_without)
+            program = stand_in if self._prefix is None else self._prefix.stand_in
+            write_bundle(self.state / "bundle", program, without=self.bundle_without)
         (self.state / "server").mkdir(mode=0o700, exist_ok=True)
         account = next((account for account in self.accounts if account.administrator), self.accounts[0])
         credentials = self.state / "credentials"
@@ -264,6 +291,8 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
 
     def inject(self, name: str, times: int | None = None, **parameters: object) -> None:
         """Put a fault in force (see vsspc.lab.faults). Raise ValueError, OSError."""
+        if self._wine is not None and name in OF_OUR_SERVICES:
+            raise ValueError(f"{name}: only the lab's own service manager can be told to do that")
         fault = self.faults.add(name, times, **parameters)
         self.events.log("fault", fault=name, times=times, **{f"p_{key}": value for key, value in parameters.items()})
         self._apply(fault)
@@ -368,7 +397,7 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
 
     async def _obey(self, verb: str, order: dict[str, Any]) -> Any:
         actions: dict[str, Callable[..., Any]] = {
-            "inventory": self.windows.inventory,
+            "inventory": self.inventory,
             "lock": self.windows.volumes.lock,
             "unlock": self.windows.volumes.unlock,
             "locked": self.windows.volumes.locked,
@@ -380,6 +409,8 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             "launch": self.launch,
             "vanish": self.windows.shadows.vanish,
             "kill": self.windows.processes.kill,
+            "kill_wine": self._kill_wine,
+            "service_sessions": self._service_sessions,
             "plant_process": self.plant_process,
             "plant_shadow": self._plant_shadow,
             "plant_letter": self._plant_letter,
@@ -391,6 +422,34 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             raise ValueError(f"unknown: {verb}")
         result = actions[verb](**order)
         return await result if isinstance(result, Awaitable) else result
+
+    async def inventory(self) -> dict[str, Any]:
+        """Return everything that exists on the host and did not come with it (see Windows.inventory).
+
+        Of Wine's processes only those are added that the model knows nothing of: PAExec, and what it has started.
+        """
+        found = self.windows.inventory()
+        if self._wine is not None:
+            known = {process.name.lower() for process in self.windows.processes.by_pid.values()}
+            found["services"] = await self._wine.services()
+            found["processes"] += [
+                {"pid": one.pid, "image": one.image, "command_line": "", "parent": one.parent, "account": SYSTEM}
+                for one in self._wine.processes()
+                if one.image.lower() not in known
+            ]
+        return found
+
+    def _service_sessions(self) -> int:
+        """Return how many clients have the service manager open."""
+        if self._wine is None:
+            raise ValueError("only the second tier counts them")
+        return self._wine.sessions
+
+    async def _kill_wine(self, pid: int) -> None:
+        """Terminate a process that only Wine knows."""
+        if self._wine is None:
+            raise ValueError("this host is not Wine's")
+        await self._wine.kill(pid)
 
     async def _plant_shadow(self, letter: str = "C:") -> str:
         return (await self.windows.shadows.plant(letter)).id

@@ -21,7 +21,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ class Programs:
     """Starts processes; serves the tool socket; is the Launcher that PAExec asks."""
 
     site: Site
+    console: Callable[[str, str], Awaitable[int]] | None = None
+    """Runs a cmd.exe by command line and working folder, and returns its exit code; None: our own interpreter does."""
     _tasks: set[asyncio.Task[int]] = field(default_factory=set)
     _server: asyncio.Server | None = None
 
@@ -234,7 +236,9 @@ class Programs:
     async def _console(
         self, process: Process, cwd: str, environment: Mapping[str, str], stdout: Sink | None, stderr: Sink | None
     ) -> int:
-        """Run one cmd.exe as a Linux process in a session of its own."""
+        """Run one cmd.exe as a Linux process in a session of its own, unless there is another console."""
+        if self.console is not None:
+            return await self.console(process.command_line, cwd)
         windows = self.site.windows
         words = process.command_line
         arguments = words[words.find('"', 1) + 1 :] if words.startswith('"') else words.partition(" ")[2]
@@ -292,15 +296,16 @@ class Programs:
         try:
             line = await reader.readline()
             if line:
-                await self._request(json.loads(line), reader, writer)
+                await self.request(json.loads(line), reader, writer)
         except (ConnectionError, ValueError) as error:
             self.site.windows.events.log("tool-socket-error", error=repr(error))
         finally:
             writer.close()
 
-    async def _request(
+    async def request(
         self, request: dict[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        """Start what somebody asks for, and report until it or he has ended."""
         def send(**message: object) -> None:
             if not writer.is_closing():
                 writer.write(json.dumps(message).encode() + b"\n")

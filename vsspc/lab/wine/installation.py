@@ -1,0 +1,65 @@
+"""Where the extracted Wine is, and how it comes there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_SETUP = Path(__file__).with_name("setup.sh")
+_TIMEOUT = 900.0
+
+
+class WineUnavailable(Exception):
+    """There is no Wine for the lab, and none can be had; the text is one line that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The folder that setup.sh has filled."""
+
+    root: Path
+
+    @property
+    def windows(self) -> Path:
+        """The folder that Wine's own prefix has for C:\\Windows."""
+        return self.root / "prefix" / "drive_c" / "windows"
+
+    @property
+    def prefix(self) -> Path:
+        """A prefix to start from: its registry."""
+        return self.root / "prefix"
+
+    def program(self, name: str) -> bytes:
+        """Return one of our compiled programs: `bridge`, `standin`, or Wine's `cmd`."""
+        return (self.root / "programs" / f"{name}.exe").read_bytes()
+
+
+def default_root() -> Path:
+    """Return the folder for it: in the virtual environment, else in the user's cache."""
+    if sys.prefix != sys.base_prefix:
+        return Path(sys.prefix) / "wine32"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "vsspc" / "wine32"
+
+
+def install(root: Path | None = None) -> Installation:
+    """Return a complete installation, made now if there is none yet. Raise WineUnavailable."""
+    folder = root or default_root()
+    try:
+        done = subprocess.run(
+            ["sh", os.fspath(_SETUP), os.fspath(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            timeout=_TIMEOUT,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise WineUnavailable(f"the set-up of Wine failed: {error}") from error
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"setup.sh ended with {done.returncode}"]
+        raise WineUnavailable(lines[-1])
+    return Installation(folder)
