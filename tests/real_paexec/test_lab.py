@@ -96,6 +96,14 @@ def test_a_folder_that_the_set_up_cannot_make_is_told_in_one_line() -> None:
     assert len(str(raised.value).splitlines()) == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="without root it says so instead")
+def test_a_folder_of_somebody_else_is_not_emptied(wine: None, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(installation.WineUnavailable, match="holds what is not ours"):
+        installation.install(tmp_path)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
 def test_the_command_line_offers_it() -> None:
     command = [sys.executable, "-m", "vsspc.lab.command", "--help"]
     assert "--real-paexec" in subprocess.run(command, capture_output=True, text=True, check=True).stdout

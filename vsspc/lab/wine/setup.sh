@@ -47,6 +47,10 @@ extract() {
     source=$(mirror "$release")
     [ -n "$source" ] || { apt-get -q update >/dev/null 2>&1; source=$(mirror "$release"); }
     [ -n "$source" ] || fail "apt knows no archive of Debian's $release main"
+    if [ ! -e "$folder/ready" ] && [ ! -e "$folder.partial" ] && [ -n "$(ls -A "$folder")" ]; then
+        fail "$folder holds what is not ours"
+    fi
+    touch "$folder.partial"
     find "$folder" -mindepth 1 -delete
     mmdebstrap --quiet --arch=i386 --variant=extract --include=wine32,libwine,libc6,libudev1,libunwind8 \
         "$release" "$folder" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $source $release main" 9>&- ||
@@ -82,6 +86,7 @@ if [ ! -e "$folder/ready" ] || newer "$here/setup.sh" "$folder/ready"; then
     extract
     prefix
     touch "$folder/ready"
+    rm "$folder.partial"
 fi
 built=$folder/programs/built
 if [ ! -e "$built" ] || newer "$here/bridge.c" "$built" || newer "$here/standin.c" "$built" || newer "$folder/ready" "$built"; then
