@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import shutil
 import signal
@@ -20,6 +19,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from tests.contract.system_root import SystemRoot
 from tests.contract.transport_contract import CLOCK, SERVICE, TransportContract, within
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.psexec import PsexecTransport, PsexecTransportFactory
@@ -78,7 +78,7 @@ class Launcher:
         return 0
 
 
-class SambaHost:
+class SambaHost(SystemRoot):
     """The wire of a host: Samba, service manager, PAExec. Its event loop runs in a thread."""
 
     def __init__(
@@ -153,22 +153,6 @@ class SambaHost:
     def open(self, deadline: Deadline) -> PsexecTransport:
         """Open a session as an administrator."""
         return self.factory().open(deadline)
-
-    def _path(self, path: str) -> Path:
-        return self.root.joinpath(*path.split("\\"))
-
-    def read(self, path: str) -> bytes | None:
-        """Return the bytes of a file below %SystemRoot%, or None."""
-        return self._path(path).read_bytes() if self._path(path).is_file() else None
-
-    def place(self, path: str, data: bytes) -> None:
-        """Put a file below %SystemRoot%."""
-        self._path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._path(path).write_bytes(data)
-
-    def names(self, path: str = "") -> set[str]:
-        """Return the names in a folder."""
-        return set(os.listdir(self._path(path)))
 
     def services(self) -> set[str]:
         """Return the names of the services that are not Windows' own."""

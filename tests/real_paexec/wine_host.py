@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 
 from pypsexec.paexec import PAExecMsg, PAExecMsgId, PAExecSettingsBuffer, PAExecSettingsMsg, PAExecStartBuffer
 
+from tests.contract.system_root import SystemRoot
 from tests.contract.transport_contract import CLOCK, within
 from vsspc.adapters.paexec import Services
 from vsspc.adapters.psexec import PsexecTransport, PsexecTransportFactory
@@ -19,7 +18,7 @@ from vsspc.core.secret import Credentials, Secret
 from vsspc.lab.process import LabFailed, LabProcess
 
 
-class WineHost:
+class WineHost(SystemRoot):
     """A lab with the real PAExec."""
 
     def __init__(self, lab: LabProcess) -> None:
@@ -38,22 +37,6 @@ class WineHost:
     def open(self, deadline: Deadline) -> PsexecTransport:
         """Open a session as an administrator."""
         return self.factory().open(deadline)
-
-    def _path(self, path: str) -> Path:
-        return self.root.joinpath(*path.split("\\"))
-
-    def read(self, path: str) -> bytes | None:
-        """Return the bytes of a file below %SystemRoot%, or None."""
-        return self._path(path).read_bytes() if self._path(path).is_file() else None
-
-    def place(self, path: str, data: bytes) -> None:
-        """Put a file below %SystemRoot%."""
-        self._path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._path(path).write_bytes(data)
-
-    def names(self, path: str = "") -> set[str]:
-        """Return the names in a folder."""
-        return set(os.listdir(self._path(path)))
 
     def services(self) -> set[str]:
         """Return the names of the services that did not come with the host."""
