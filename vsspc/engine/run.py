@@ -113,7 +113,7 @@ class HostRun:
             else:
                 self._adopt(lease)
             self._drive(Event.STOP)
-        return self._end()
+        return self._end(owing_fails=settings.teardown_fails_post)
 
     def sweep(self, *, also_waiting: bool = False) -> Lease:
         """Release what is owed on the host; return the lease. Raise TeardownIncomplete when something stays owed.
@@ -135,8 +135,7 @@ class HostRun:
             else:
                 self._adopt(lease)
             self._drive(Event.STOP, search=lease is None)
-        self._settings = replace(settings, teardown_fails_post=True)
-        return self._end()
+        return self._end(owing_fails=True)
 
     # The machine.
 
@@ -206,15 +205,19 @@ class HostRun:
     def _cleanup(self, site: Site) -> None:
         """Settle what earlier runs owe here, own the host, and prepare the run's folder."""
         run = self._lease.run
-        earlier = [one for one in self._lease.releases() if one.run != run]
-        if earlier:
+        if any(one.run != run for one in self._lease.held):
             self._settle(site)
-        owner.acquire(site, run, self._ports.server)
-        for found in leftovers.find(site, run):
-            site.intend(found)
+        self._own_and_search(site)
         if any(one.run != run for one in self._lease.held):
             self._settle(site, keep=run)
         self._seen = runfolder.acquire(site, run)
+
+    def _own_and_search(self, site: Site) -> None:
+        """Own the host, and take over what runs without a lease left on it."""
+        run = self._lease.run
+        owner.acquire(site, run, self._ports.server)
+        for found in leftovers.find(site, run):
+            site.intend(found)
 
     def _settle(self, site: Site, keep: str = "") -> None:
         owed = teardown.release_all(site, lambda: [one for one in self._lease.releases() if one.run != keep])
@@ -279,9 +282,7 @@ class HostRun:
                 site.deadline = limit
                 with site.transport.until(limit):
                     if search:
-                        owner.acquire(site, self._lease.run, self._ports.server)
-                        for found in leftovers.find(site, self._lease.run):
-                            site.intend(found)
+                        self._own_and_search(site)
                     owed = teardown.release_all(site, lambda: self._lease.releases())
             except VsspcError as error:
                 self._ports.log.warning("teardown.failed", why=error.message)
@@ -291,13 +292,13 @@ class HostRun:
             self._lease = replace(self._lease, error=self._lease.error or owed[0].error.message)
         return Event.STUCK if owed else Event.RELEASED
 
-    def _end(self) -> Lease:
+    def _end(self, *, owing_fails: bool) -> Lease:
         if self._error is not None:
             raise self._error
         if self._lease.state is State.OWING:
             kinds = ", ".join(sorted({one.kind.value for one in self._lease.held}))
             error = TeardownIncomplete(f"still on the host: {kinds} ({self._lease.error})").at(host=self._settings.host)
-            if self._settings.teardown_fails_post:
+            if owing_fails:
                 raise error
             self._ports.log.warning("owing", why=error.line())
         return self._lease

@@ -10,6 +10,7 @@ import json
 
 from vsspc.core.errors import LeaseHeld, RemoteFileExists, RemoteFileMissing, RemoteFolderNotEmpty
 from vsspc.core.words import Kind, Resource
+from vsspc.resources import folders
 from vsspc.resources.site import Site
 from vsspc.windows.names import HOME, OWNER_FILE, RUNS
 
@@ -20,10 +21,7 @@ def acquire(site: Site, run: str, server: str) -> None:
     """Make the owner file. Raise LeaseHeld while another server's, or another run's, has not expired."""
     site.intend(Resource(Kind.OWNER_FILE, run))
     content = json.dumps({"version": 1, "server": server, "run": run, "ttl": site.settings.max_ttl}).encode("ascii")
-    try:
-        site.transport.make_folder(HOME)
-    except RemoteFileExists:
-        pass
+    folders.ensure(site, HOME)
     try:
         site.transport.put(OWNER_FILE, content, exclusive=True)
         return

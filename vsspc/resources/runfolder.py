@@ -6,13 +6,12 @@ be trusted, nothing stays behind, and a daemon's image name belongs to one run o
 
 from __future__ import annotations
 
-from vsspc.core.errors import RemoteFileExists
 from vsspc.core.words import Kind, Resource
-from vsspc.resources import jobs
+from vsspc.resources import folders, jobs
 from vsspc.resources.site import Site
 from vsspc.windows import scripts
 from vsspc.windows.answers import Surroundings, prepare_failure, surroundings
-from vsspc.windows.names import HOME, RUNS, Names
+from vsspc.windows.names import RUNS, Names
 
 
 def acquire(site: Site, run: str) -> Surroundings:
@@ -22,8 +21,7 @@ def acquire(site: Site, run: str) -> Surroundings:
     """
     names = Names(run)
     site.intend(Resource(Kind.RUN_FOLDER, run))
-    for folder in (HOME, RUNS):
-        _make(site, folder)
+    folders.ensure(site, RUNS)  # its own parent was made with the owner file
     for folder in (names.folder, names.path("bin"), names.path("etc")):
         site.transport.make_folder(folder)
     volumes = site.settings.volumes
@@ -48,10 +46,3 @@ def upload_daemon(site: Site, run: str) -> None:
 def release(site: Site, resource: Resource) -> None:
     """Delete the folder and all in it."""
     site.transport.delete_tree(Names(resource.run).folder)
-
-
-def _make(site: Site, folder: str) -> None:
-    try:
-        site.transport.make_folder(folder)
-    except RemoteFileExists:
-        return

@@ -64,10 +64,6 @@ class Names:
         """A name for PAExec's service, and with `.exe` for its program: unlike for each session of the run."""
         return f"vsspc-{self.run}-{suffix}"
 
-    def run_of_service_file(self) -> str:
-        """The pattern of the names of this run's service programs in %SystemRoot%."""
-        return f"vsspc-{self.run}-*.exe"
-
 
 def cygwin_path(system_root: str, path: str) -> str:
     r"""Given `C:\Windows` and a path below it, return `/cygdrive/c/Windows/…`, as Cygwin's rsync wants it.
