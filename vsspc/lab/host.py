@@ -428,15 +428,18 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
 
         Of Wine's processes only those are added that the model knows nothing of: PAExec, and what it has started.
         """
+        if self._wine is None:
+            return self.windows.inventory()
+        services = await self._wine.services()
+        # All else at one moment, after that wait: files listed before it could belong to a process that ended in it.
         found = self.windows.inventory()
-        if self._wine is not None:
-            known = {process.name.lower() for process in self.windows.processes.by_pid.values()}
-            found["services"] = await self._wine.services()
-            found["processes"] += [
-                {"pid": one.pid, "image": one.image, "command_line": "", "parent": one.parent, "account": SYSTEM}
-                for one in self._wine.processes()
-                if one.image.lower() not in known
-            ]
+        known = {process.name.lower() for process in self.windows.processes.by_pid.values()}
+        found["services"] = services
+        found["processes"] += [
+            {"pid": one.pid, "image": one.image, "command_line": "", "parent": one.parent, "account": SYSTEM}
+            for one in self._wine.processes()
+            if one.image.lower() not in known
+        ]
         return found
 
     def _service_sessions(self) -> int:
