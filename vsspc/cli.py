@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from datetime import datetime
@@ -77,13 +77,28 @@ def status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> No
 
 
 @vsspc.command()
-@click.argument("client", metavar="HOST")
-@click.option("--host", "address", metavar="ADDRESS", help="Where the host is reached [as in its lease].")
+@click.argument("clients", nargs=-1, metavar="[HOST]...")
+@click.option("--all", "everything", is_flag=True, help="Every host that this server has a lease for.")
+@click.option("--host", "address", metavar="ADDRESS", help="Where the one host is reached [as in its lease].")
 @click.option("--waiting", is_flag=True, help="Also a run that waits for its post: its dump is lost.")
+@click.option("--dismiss", is_flag=True, help="Also what another server holds there: its dump is lost.")
 @click.pass_obj
-def sweep(config_path: str | None, client: str, address: str | None, waiting: bool) -> None:
-    """Release what is owed on a host."""
-    _run(lambda: _sweep(config_path, client, address, waiting), client)
+def sweep(
+    config_path: str | None,
+    clients: tuple[str, ...],
+    everything: bool,
+    address: str | None,
+    waiting: bool,
+    dismiss: bool,
+) -> None:
+    """Release what is owed on hosts."""
+    if everything == bool(clients) or (address and len(clients) != 1):
+        raise click.UsageError("Name hosts, or give --all; --host goes with one host.")
+
+    def each(client: str) -> Callable[[], None]:
+        return lambda: _sweep(config_path, client, address, waiting, dismiss)
+
+    _run_each({client: each(client) for client in clients or _hosts(config_path)})
 
 
 @vsspc.command()
@@ -110,6 +125,20 @@ def _run(command: Callable[[], None], host: str | None) -> None:
         _fail(error)
     except Exception as error:  # noqa: BLE001 the traceback is for the JSON log; a person gets one line
         _fail(InternalError(f"{type(error).__name__}: {error}").at(host=host))
+
+
+def _run_each(commands: Mapping[str, Callable[[], None]]) -> None:
+    """Run a command for each host; one that fails does not keep the others from theirs. The first failure's code stays."""
+    codes = []
+    for host, command in commands.items():
+        try:
+            _run(command, host)
+        except SystemExit as ended:
+            codes.append(ended.code)
+            if isinstance(ended.code, int) and ended.code > 128:
+                break  # stopped by a signal
+    if codes:
+        sys.exit(codes[0])
 
 
 def _fail(error: VsspcError) -> None:
@@ -200,7 +229,18 @@ def _words(lease: Lease) -> str:
     return f"{lease.host}: {meaning}{since}{trouble}"
 
 
-def _sweep(config_path: str | None, client: str, address: str | None, waiting: bool) -> None:
+def _hosts(config_path: str | None) -> list[str]:
+    """Return every host that this server has a lease for; end with the error when that cannot be known."""
+    from vsspc import wiring
+
+    found: list[str] = []
+    _run(lambda: found.extend(wiring.state_files(wiring.load_config(config_path)).hosts()), None)
+    if not found:
+        click.echo("This server holds nothing on any host.")
+    return found
+
+
+def _sweep(config_path: str | None, client: str, address: str | None, waiting: bool, dismiss: bool) -> None:
     from vsspc import wiring
     from vsspc.core.errors import LeaseUnreadable
 
@@ -213,7 +253,7 @@ def _sweep(config_path: str | None, client: str, address: str | None, waiting: b
             lease = None
         address = lease.address if lease else client
     with wiring.host_run(config, client, address, log) as run:
-        click.echo(f"vsspc: {_words(run.sweep(also_waiting=waiting))}")
+        click.echo(f"vsspc: {_words(run.sweep(also_waiting=waiting, dismiss=dismiss))}")
 
 
 def _selftest(config_path: str | None, client: str, address: str | None, as_json: bool) -> None:

@@ -103,6 +103,15 @@ class Transport(Protocol):
         """Return a file's bytes, at most the first `limit`. Raise RemoteFileMissing."""
         ...
 
+    def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
+        """Replace a small file whose content is `old` by `new`, or delete it for None. Return whether it was `old`.
+
+        Nobody else can open the file meanwhile, so of two that replace the same content one succeeds. False, with
+        nothing changed, when the content is another or there is no file. Raise SessionLost (transient) while another
+        has it open.
+        """
+        ...
+
     def make_folder(self, path: str) -> None:
         """Make a folder. Raise RemoteFileExists when the name is taken (also by a file or a link)."""
         ...
@@ -188,20 +197,25 @@ class Sessions(Protocol):
 class LeaseStore(Protocol):
     """The durable leases of this server, one for each host."""
 
-    def lock(self, host: str, wait: float) -> AbstractContextManager[None]:
-        """Hold the host's lock, waiting at most that many seconds for it. Raise LeaseHeld."""
+    def lock(self, host: str, command: str, wait: float) -> AbstractContextManager[None]:
+        """Hold the host's lock for a command (`pre`, `post`, `sweep`). Raise LeaseHeld, which names the other command,
+        when that does not end within `wait` seconds; at once when it is `pre`.
+        """
         ...
 
     def load(self, host: str) -> Lease | None:
-        """Return the host's lease; None when there never was one. Raise LeaseUnreadable."""
+        """Return the host's lease; None when there never was one. Raise LeaseUnreadable, LeaseTooNew, StateUnusable."""
         ...
 
     def save(self, lease: Lease) -> None:
-        """Write the lease through to the disk, whole or not at all. Raise LeaseUnreadable when that fails."""
+        """Write the lease through to the disk, whole or not at all. Raise StateUnusable when that fails."""
         ...
 
     def set_aside(self, host: str) -> str | None:
-        """Move a lease that cannot be read out of the way; return where to. None when there is none."""
+        """Keep a lease that cannot be read under another name too; return which. None when there is no lease.
+
+        The next `save` takes its place. Raise StateUnusable.
+        """
         ...
 
     def hosts(self) -> list[str]:

@@ -8,10 +8,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
 from vsspc import config as configuration
+from vsspc.adapters import effects
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.serverfiles import bundle, credentials
@@ -68,6 +70,15 @@ def host_run(config: Config, host: str, address: str, log: Log) -> Iterator[Host
         token=secrets.token_hex,
         server=state.server_id(),
     )
+    if (order := os.environ.get(effects.VARIABLE)) is not None:
+        ended = effects.Ended(order)
+        ports = replace(
+            ports,
+            transports=effects.watch(transports, ended),
+            rsync=effects.watch(ports.rsync, ended),
+            sessions=effects.watch(state, ended),
+            store=effects.watch(state, ended),
+        )
 
     def stop(number: int, frame: FrameType | None) -> None:
         if clock.stopped_by is not None:

@@ -176,7 +176,7 @@ def test_post_twice_at_once_and_once_more(rehearsal: Rehearsal) -> None:
     both = [rehearsal.post(), rehearsal.post()]
     for post in both:
         succeed(post)
-    assert "holds nothing" in succeed(rehearsal.post())
+    assert "the run was ended already" in succeed(rehearsal.post())
     rehearsal.assert_clean()
 
 
@@ -204,13 +204,9 @@ def test_what_is_not_ours_is_left_alone(rehearsal: Rehearsal) -> None:
     assert rehearsal.lab.inventory() == before
 
 
-def test_sweep_settles_what_a_lost_lease_left(rehearsal: Rehearsal) -> None:
+def test_sweep_settles_what_an_unreadable_lease_left(rehearsal: Rehearsal) -> None:
     succeed(rehearsal.pre())
     (rehearsal.lab.state / "server" / HOST / "lease.json").write_bytes(b"{")
-    pre = rehearsal.pre()
-    output, _ = pre.communicate(timeout=PATIENCE)
-    assert pre.returncode == errors.LeaseUnreadable.exit_code
-    assert "`vsspc sweep HOST`" in output
     sweep = rehearsal.command(rehearsal.environment["VSSPC_BIN"], "sweep", HOST, "--host", rehearsal.lab.address)
     assert "nothing is left there" in succeed(sweep)
     rehearsal.assert_host_clean()

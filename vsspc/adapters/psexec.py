@@ -49,6 +49,11 @@ class PsexecTransport:
         """Return a file's bytes, at most the first `limit`. Raise RemoteFileMissing."""
         return self._link.bounded(f"reading {path}", lambda: self._files.get(path, limit))
 
+    def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
+        """Replace a small file's content if it is `old`, or delete the file for None; return whether it was."""
+        _check_deletable(path)
+        return self._link.bounded(f"replacing {path}", lambda: self._files.replace(path, old, new))
+
     def make_folder(self, path: str) -> None:
         """Make a folder. Raise RemoteFileExists when the name is taken."""
         self._link.bounded(f"making the folder {path}", lambda: self._files.make_folder(path))

@@ -19,6 +19,7 @@ from smbprotocol.exceptions import SMBException
 from smbprotocol.file_info import (
     FileAttributes,
     FileDispositionInformation,
+    FileEndOfFileInformation,
     FileInformationClass,
 )
 from smbprotocol.open import (
@@ -400,6 +401,34 @@ class Files:
                 size += len(part)
         return b"".join(parts)
 
+    def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
+        """Replace a file's content if it is `old`, or delete the file for None; return whether it was.
+
+        While it is open here nobody else can open it ([MS-FSA] 2.1.5.1.2.2: sharing), so there is no moment between.
+        """
+        file = Open(self._tree, path)
+        access = FilePipePrinterAccessMask
+        with _ignoring(_ABSENT):
+            file.create(
+                ImpersonationLevel.Impersonation,
+                access.FILE_READ_DATA | access.FILE_WRITE_DATA | access.FILE_READ_ATTRIBUTES | access.DELETE,
+                FileAttributes.FILE_ATTRIBUTE_NORMAL,
+                0,
+                CreateDisposition.FILE_OPEN,
+                CreateOptions.FILE_NON_DIRECTORY_FILE,
+            )
+            with self._closing(file):
+                if file.end_of_file != len(old) or (old and bytes(file.read(0, len(old))) != old):
+                    return False
+                if new is None:
+                    self._set(file, FileDispositionInformation(), "delete_pending", True)
+                    return True
+                if new:
+                    file.write(new, 0)
+                self._set(file, FileEndOfFileInformation(), "end_of_file", len(new))
+                return True
+        return False
+
     def exists(self, path: str) -> bool:
         """Say whether there is a file, folder or link of that name, and not one that is about to go."""
         entry = Open(self._tree, path)
@@ -483,6 +512,17 @@ class Files:
             send=False,
         )
         return message
+
+    def _set(self, opened: Any, information: Any, field: str, value: object) -> None:
+        """Set a property of an open file."""
+        information[field] = value
+        message = SMB2SetInfoRequest()
+        message["info_type"] = information.INFO_TYPE
+        message["file_info_class"] = information.INFO_CLASS
+        message["file_id"] = opened.file_id
+        message["buffer"] = information
+        request = self._connection.send(message, self._session.session_id, self._tree.tree_connect_id)
+        self._connection.receive(request)
 
     def _mark_for_deletion(self) -> tuple[Any, Any]:
         disposition = FileDispositionInformation()

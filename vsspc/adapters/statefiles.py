@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from vsspc.core.errors import ConfigError, LeaseHeld, LeaseUnreadable, VsspcError
+from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable, VsspcError
 from vsspc.core.words import RUN_ID, Kind, Lease, Resource, State, Volume, check_address, check_host_name
 
 LEASE_VERSION = 1
@@ -53,9 +53,17 @@ class StateFiles:
     # Leases.
 
     @contextmanager
-    def lock(self, host: str, wait: float) -> Iterator[None]:
-        """Hold the host's lock (flock: the kernel drops it when the process dies). Raise LeaseHeld after `wait` s."""
-        descriptor = os.open(self._folder(host) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    def lock(self, host: str, command: str, wait: float) -> Iterator[None]:
+        """Hold the host's lock (flock: the kernel drops it when the process dies), with our command's name in it.
+
+        Raise LeaseHeld, which names the other command, after `wait` seconds, or at once when that is `pre`: it ends
+        with a run of its own, and whoever waited for it would find something else than it came for.
+        """
+        folder = self._folder(host)
+        try:
+            descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise self._unusable(error).at(host=host) from None
         try:
             limit = time.monotonic() + wait
             while True:
@@ -63,15 +71,28 @@ class StateFiles:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
-                    if time.monotonic() >= limit:
-                        raise LeaseHeld("another vsspc of this server works on the host now").at(host=host) from None
+                    held = LeaseHeld("another vsspc of this server works on the host now")
+                    held.by = os.pread(descriptor, 40, 0).decode("ascii", "replace").strip()
+                    if held.by == "pre" or time.monotonic() >= limit:
+                        raise held.at(host=host) from None
                     time.sleep(0.05)
+            with suppress(OSError):  # no room: then others wait for us as for any command
+                os.truncate(descriptor, 0)
+                os.pwrite(descriptor, command.encode("ascii"), 0)
+            self._remove_unfinished(folder)
             yield
         finally:
             os.close(descriptor)
 
+    @staticmethod
+    def _remove_unfinished(folder: Path) -> None:
+        """Remove what a process left that was killed while it wrote: it may hold a one-time password."""
+        with suppress(OSError):
+            for unfinished in (*folder.glob(".lease.json.*"), *folder.glob(".session.*")):
+                unfinished.unlink(missing_ok=True)
+
     def load(self, host: str) -> Lease | None:
-        """Return the lease, None when there is none. Raise LeaseUnreadable when it is not in order."""
+        """Return the lease, None when there is none. Raise LeaseUnreadable, LeaseTooNew or StateUnusable."""
         path = self._path(host, "lease.json")
         try:
             with open(path, "rb") as file:
@@ -79,9 +100,11 @@ class StateFiles:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise LeaseUnreadable(f"{path} cannot be read: {error.strerror}").at(host=host) from None
+            raise self._unusable(error).at(host=host) from None
         try:
-            lease = _lease_from(content)
+            lease = lease_from(content)
+        except LeaseTooNew as error:
+            raise error.at(host=host) from None
         except (ValueError, KeyError, TypeError, RecursionError, VsspcError) as error:
             raise LeaseUnreadable(f"{path} is not in order: {error}").at(host=host) from None
         if lease.host != host:
@@ -89,24 +112,25 @@ class StateFiles:
         return lease
 
     def save(self, lease: Lease) -> None:
-        """Write the lease through to the disk. Raise LeaseUnreadable when that fails; the old one is kept then."""
-        record = {"version": LEASE_VERSION, **asdict(lease), "volumes": [volume.name for volume in lease.volumes]}
+        """Write the lease through to the disk. Raise StateUnusable when that fails; the old one is kept then."""
         try:
-            self._write(lease.host, "lease.json", json.dumps(record, indent=1).encode("ascii"))
+            self._write(lease.host, "lease.json", lease_bytes(lease))
         except OSError as error:
-            raise LeaseUnreadable(
-                f"the lease cannot be saved in {self._root}: {error.strerror}",
-                advice="Make room on that file system, and let the backup user write there.",
-            ).at(host=lease.host) from None
+            raise self._unusable(error).at(host=lease.host) from None
 
     def set_aside(self, host: str) -> str | None:
-        """Rename a lease that cannot be read; return its new path. None when there is no lease."""
+        """Keep a lease that cannot be read under another name too, and return its path; None when there is no lease.
+
+        The lease itself stays until another is saved: so it cannot be lost in between. Raise StateUnusable.
+        """
         path = self._path(host, "lease.json")
         aside = path.with_name(f"lease.unreadable-{secrets.token_hex(3)}.json")
         try:
-            path.rename(aside)
+            os.link(path, aside)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._unusable(error).at(host=host) from None
         return str(aside)
 
     def hosts(self) -> list[str]:
@@ -138,12 +162,12 @@ class StateFiles:
     # Session files.
 
     def publish(self, host: str, fields: Iterable[tuple[str, str]]) -> None:
-        """Write the session file: one `key=value` a line, read by VSSPC.pm. Raise LeaseUnreadable when it fails."""
+        """Write the session file: one `key=value` a line, read by VSSPC.pm. Raise StateUnusable when it fails."""
         text = "".join(f"{key}={value}\n" for key, value in fields)
         try:
             self._write(host, "session", text.encode("ascii"))
         except OSError as error:
-            raise LeaseUnreadable(f"the session file cannot be saved: {error.strerror}").at(host=host) from None
+            raise self._unusable(error).at(host=host) from None
 
     def read(self, host: str) -> Mapping[str, str] | None:
         """Return the session file's fields, None when there is none or it is not whole."""
@@ -154,7 +178,7 @@ class StateFiles:
             return None
         fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         whole = all(name in fields for name in _SESSION_FIELDS) and fields["port"].isdigit()
-        return fields if whole else None
+        return fields if whole and RUN_ID.fullmatch(fields["run"]) else None
 
     def withdraw(self, host: str) -> None:
         """Remove the session file, if there is one."""
@@ -162,6 +186,9 @@ class StateFiles:
             self._path(host, "session").unlink()
 
     # Files.
+
+    def _unusable(self, error: OSError) -> StateUnusable:
+        return StateUnusable(f"the state folder {self._root} cannot be used: {error.strerror}")
 
     def _path(self, host: str, name: str) -> Path:
         return self._root / check_host_name(host) / name
@@ -171,15 +198,12 @@ class StateFiles:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(
-                f"state_dir {self._root} cannot be used: {error.strerror}",
-                advice="Make it writable for the backup user, or set state_dir.",
-            ).at(host=host) from None
+            raise self._unusable(error).at(host=host) from None
         return folder
 
     def _write(self, host: str, name: str, content: bytes) -> None:
         folder = self._folder(host)
-        temporary = folder / f".{name}.{secrets.token_hex(4)}"
+        temporary = folder / f".{name}.{secrets.token_hex(4)}"  # see _remove_unfinished
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -204,12 +228,22 @@ def _user_name() -> str:
         return f"uid {os.geteuid()}"
 
 
-def _lease_from(content: bytes) -> Lease:
+def lease_bytes(lease: Lease) -> bytes:
+    """Return the lease as it stands in its file."""
+    record = {"version": LEASE_VERSION, **asdict(lease), "volumes": [volume.name for volume in lease.volumes]}
+    return json.dumps(record, indent=1).encode("ascii")
+
+
+def lease_from(content: bytes) -> Lease:
+    """Return the lease in a file's content. Raise LeaseTooNew; ValueError, KeyError, TypeError, … for other trouble."""
     if len(content) > _LEASE_LIMIT:
         raise ValueError("it is too long")
     record: dict[str, Any] = json.loads(content)
-    if record["version"] != LEASE_VERSION:
-        raise ValueError(f"its version {record['version']!a} is not {LEASE_VERSION}: a newer vsspc wrote it")
+    version = record["version"]
+    if isinstance(version, int) and version > LEASE_VERSION:
+        raise LeaseTooNew(f"the lease is of version {version}, and this vsspc knows {LEASE_VERSION}")
+    if version != LEASE_VERSION:
+        raise ValueError(f"its version is {str(version)[:20]!a}")
     run = str(record["run"])
     if run and not RUN_ID.fullmatch(run):
         raise ValueError("its run id is malformed")
@@ -223,6 +257,7 @@ def _lease_from(content: bytes) -> Lease:
         started=str(record["started"])[:40],
         changed=str(record["changed"])[:40],
         error=str(record["error"])[:2000],
+        proved=record["proved"] is True,
     )
 
 

@@ -7,6 +7,8 @@
     ├── LeaseHeld                 12
     ├── LeaseUnreadable           13
     ├── BundleIncomplete          14
+    ├── LeaseTooNew               15
+    ├── StateUnusable             16
     ├── HostUnreachable           20
     │   └── PortClosed            26
     ├── AuthRejected              21
@@ -101,13 +103,29 @@ class LeaseHeld(VsspcError):
 
     exit_code = 12
     advice = "Wait for the other run to end; `vsspc status` shows who holds the host."
+    by: str = ""
+    """The command (`pre`, `post`, `sweep`) that does, when it is one of this server."""
 
 
 class LeaseUnreadable(VsspcError):
-    """The lease on this server cannot be read."""
+    """The lease on this server is not in order."""
 
     exit_code = 13
-    advice = "Look at the file that the message names; `vsspc sweep HOST` settles the host without it."
+    advice = "`vsspc sweep HOST` sets it aside and settles the host without it; so does the next run."
+
+
+class LeaseTooNew(VsspcError):
+    """A newer vsspc wrote the lease: this one does not guess what it means."""
+
+    exit_code = 15
+    advice = "Run the newer vsspc on this server, or settle the host with it before going back."
+
+
+class StateUnusable(VsspcError):
+    """The state folder on this server cannot be read or written."""
+
+    exit_code = 16
+    advice = "Make room on that file system, and let the backup user write there."
 
 
 class BundleIncomplete(VsspcError):

@@ -79,8 +79,12 @@ class DriveMapping:
 
 
 class Kind(enum.StrEnum):
-    """The kinds of resource, in the order in which they are released: what reads first, what is read last."""
+    """The kinds of resource, in the order in which they are released: what reads first, what is read last.
 
+    LOST_LEASE stands for whatever a lease that is lost may have held: to release it is to look for that on the host.
+    """
+
+    LOST_LEASE = "lost_lease"
     SESSION_FILE = "session_file"
     DAEMON = "daemon"
     FIREWALL_RULE = "firewall_rule"
@@ -119,7 +123,8 @@ class Lease:
     """What this server holds on one host: the durable record, saved before each effect.
 
     `held` lists what is presumed to exist (it was attempted and its release is not confirmed), oldest first; after
-    trouble it may hold resources of more than one run. Times are ISO 8601 with offset.
+    trouble it may hold resources of more than one run. `proved`: after the transfer, the shadow copy was still there.
+    Times are ISO 8601 with offset.
     """
 
     host: str
@@ -131,6 +136,7 @@ class Lease:
     started: str = ""
     changed: str = ""
     error: str = ""
+    proved: bool = False
 
     def holding(self, resource: Resource) -> Lease:
         """Return the lease with the resource in `held`."""

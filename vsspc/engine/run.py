@@ -10,9 +10,11 @@ from vsspc.core.errors import (
     BundleIncomplete,
     DaemonNotReady,
     InternalError,
+    LeaseHeld,
     LeaseUnreadable,
     SnapshotFailed,
     SnapshotVanished,
+    StateUnusable,
     TeardownIncomplete,
     VsspcError,
     WrongContent,
@@ -23,10 +25,12 @@ from vsspc.core.settings import Bundle, HostSettings
 from vsspc.core.words import DriveMapping, Kind, Lease, Resource, ShadowSet, State
 from vsspc.engine import retry, teardown
 from vsspc.ports import Clock, LeaseStore, Log, RsyncClient, Sessions, Transport, TransportFactory
-from vsspc.resources import daemon, leftovers, mapping, owner, proof, runfolder, service, shadow
+from vsspc.resources import daemon, leftovers, mapping, proof, runfolder, service, shadow
 from vsspc.resources.site import Site
 from vsspc.windows.answers import Surroundings
 
+_ADVANCING = STEPS.keys() | {State.WAIT}
+"""The states that must not be entered without a lease that says so."""
 PROOF_SECONDS = 20.0
 """How long post asks the daemon whether the shadow copy is still there."""
 
@@ -57,6 +61,7 @@ class HostRun:
         self._limit = Deadline(float("inf"), "the command")
         self._site: Site | None = None
         self._no_session = False
+        self._dismiss = False
         self._steps: dict[State, Callable[[Site], None]] = {
             State.CLEANUP: self._cleanup,
             State.SNAPSHOT: self._snapshot,
@@ -78,8 +83,8 @@ class HostRun:
         settings, clock = self._settings, self._ports.clock
         seconds = settings.pre_timeout - settings.teardown_reserve
         self._limit = Deadline.after(clock.now(), seconds, "pre_timeout (less teardown_reserve)")
-        with self._ports.store.lock(settings.host, 0.0):
-            self._adopt(self._ports.store.load(settings.host))
+        with self._ports.store.lock(settings.host, "pre", 0.0):
+            self._adopt(self._load())
             self._lease = replace(
                 self._lease,
                 address=settings.address,
@@ -87,6 +92,7 @@ class HostRun:
                 volumes=settings.volumes,
                 started=clock.wall().isoformat(timespec="seconds"),
                 error="",
+                proved=False,
             )
             self._drive(Event.BEGIN)
         if self._error is not None:
@@ -96,45 +102,56 @@ class HostRun:
     def post(self, *, transfer_ok: bool) -> Lease:
         """Check that the shadow copy outlived a good transfer, and take everything down; return the lease.
 
-        Raise SnapshotVanished when it did not, TeardownIncomplete when something is owed and the host's settings
-        want that to fail the dump.
+        Raise SnapshotVanished when it did not, or when that can no longer be known; TeardownIncomplete when something
+        is owed and the host's settings want that to fail the dump.
         """
         settings, clock = self._settings, self._ports.clock
         self._limit = Deadline.after(clock.now(), settings.post_timeout, "post_timeout")
-        with self._ports.store.lock(settings.host, settings.post_timeout):
-            lease = self._ports.store.load(settings.host)
-            if lease is None or lease.state in (State.IDLE, State.CLOSED):
-                self._ports.log.info("post.nothing", why="this server holds nothing on the host")
-                return lease or self._lease
-            if lease.state is State.WAIT:
+        try:
+            with self._ports.store.lock(settings.host, "post", settings.post_timeout):
+                lease = self._load()
+                if lease is None or lease.state is State.IDLE:
+                    self._ports.log.info("post.nothing", why="this server holds nothing on the host")
+                    return lease or self._lease
                 self._lease = lease
                 if transfer_ok:
                     self._check_outlived()
-            else:
-                self._adopt(lease)
-            self._drive(Event.STOP)
+                if lease.state is not State.CLOSED:
+                    if lease.state is not State.WAIT:
+                        self._adopt(self._lease)
+                    self._drive(Event.STOP)
+                elif self._error is None:
+                    self._ports.log.info("post.nothing", why="the run was ended already")
+        except LeaseHeld as error:
+            if error.by != "pre":
+                raise
+            # That pre has settled what this post is for; what it makes now is not ours to take down.
+            self._ports.log.info("post.nothing", why="a new run has begun on the host, and settled the earlier one")
+            if transfer_ok:
+                self._fail(SnapshotVanished("a new run ended the one that this dump read, before its post came"))
         return self._end(owing_fails=settings.teardown_fails_post)
 
-    def sweep(self, *, also_waiting: bool = False) -> Lease:
+    def sweep(self, *, also_waiting: bool = False, dismiss: bool = False) -> Lease:
         """Release what is owed on the host; return the lease. Raise TeardownIncomplete when something stays owed.
 
-        A run that waits for its post is left alone unless `also_waiting`; a lease that cannot be read is set aside,
-        and the host is searched for what carries our names.
+        A run that waits for its post is left alone unless `also_waiting`. Without a lease, or with one that cannot be
+        read, the host is searched for what carries our names; with `dismiss` also if another server holds the host.
         """
         settings, clock, store = self._settings, self._ports.clock, self._ports.store
         self._limit = Deadline.after(clock.now(), settings.post_timeout, "post_timeout")
-        with store.lock(settings.host, 0.0):
-            lease = self._load_or_set_aside()
+        self._dismiss = dismiss
+        with store.lock(settings.host, "sweep", 0.0):
+            lease = self._load()
             if lease is not None and lease.state is State.WAIT and not also_waiting:
                 self._ports.log.info("sweep.waiting", run=lease.run, why="a dump may be running")
                 return lease
-            if lease is not None and lease.state in (State.IDLE, State.CLOSED):
+            if lease is None or dismiss:
+                self._lease = self._lost(lease or self._lease)
+            elif lease.state in (State.IDLE, State.CLOSED):
                 return lease
-            if lease is None:
-                self._lease = self._save(replace(self._lease, run=self._ports.token(6), state=State.OWING))
             else:
                 self._adopt(lease)
-            self._drive(Event.STOP, search=lease is None)
+            self._drive(Event.STOP)
         return self._end(owing_fails=True)
 
     # The machine.
@@ -148,15 +165,22 @@ class HostRun:
             self._ports.log.warning("run.orphaned", run=lease.run, state=lease.state.value)
             self._lease = self._save(move(lease, Event.ORPHANED))
 
-    def _drive(self, event: Event, *, search: bool = False) -> None:
+    def _drive(self, event: Event) -> None:
         try:
             while True:
                 left = self._lease.state
-                self._lease = self._save(move(self._lease, event))
+                try:
+                    self._lease = self._save(move(self._lease, event))
+                except StateUnusable as error:
+                    if event is Event.BEGIN:
+                        raise  # nothing was done yet
+                    self._fail(error)
+                    event = Event.FAILED
+                    continue
                 self._ports.log.info("step", left=left.value, entered=self._lease.state.value)
                 if self._lease.state in RESTING:
                     return
-                event = self._teardown(search) if self._lease.state is State.TEARDOWN else self._step()
+                event = self._teardown() if self._lease.state is State.TEARDOWN else self._step()
         finally:
             self._close()
 
@@ -165,8 +189,8 @@ class HostRun:
         lease = replace(lease, changed=self._ports.clock.wall().isoformat(timespec="milliseconds"))
         try:
             self._ports.store.save(lease)
-        except LeaseUnreadable as error:
-            if self._error is None:
+        except StateUnusable as error:
+            if self._error is None and lease.state in _ADVANCING:
                 raise
             self._ports.log.warning("lease.not_saved", why=error.message)
         return lease
@@ -190,6 +214,9 @@ class HostRun:
             self._fail(InternalError(f"{type(error).__name__}: {error}"))
             self._ports.log.failure("step.fault", error)
             return Event.FAILED
+        if (stopped := self._ports.clock.stopped()) is not None:
+            self._fail(stopped)
+            return Event.STOP
         self._ports.log.info("step.done", took=round(self._ports.clock.now() - began, 3))
         return Event.DONE
 
@@ -207,17 +234,10 @@ class HostRun:
         run = self._lease.run
         if any(one.run != run for one in self._lease.held):
             self._settle(site)
-        self._own_and_search(site)
+        leftovers.take_over(site, run)
         if any(one.run != run for one in self._lease.held):
             self._settle(site, keep=run)
         self._seen = runfolder.acquire(site, run)
-
-    def _own_and_search(self, site: Site) -> None:
-        """Own the host, and take over what runs without a lease left on it."""
-        run = self._lease.run
-        owner.acquire(site, run, self._ports.server)
-        for found in leftovers.find(site, run):
-            site.intend(found)
 
     def _settle(self, site: Site, keep: str = "") -> None:
         owed = teardown.release_all(site, lambda: [one for one in self._lease.releases() if one.run != keep])
@@ -262,14 +282,14 @@ class HostRun:
 
     # The end.
 
-    def _teardown(self, search: bool) -> Event:
+    def _teardown(self) -> Event:
         """Release everything, over a fresh session and with a time of its own."""
         self._close()
         for resource in self._lease.releases():
             if resource.kind is Kind.SESSION_FILE:  # needs no session: the password goes even if the host is gone
                 self._ports.sessions.withdraw(self._settings.host)
                 self._confirm(resource)
-        if not self._lease.held and not search:
+        if not self._lease.held:
             return Event.RELEASED
         if self._no_session:  # no second try: another wrong password may lock the account
             return Event.STUCK
@@ -281,8 +301,6 @@ class HostRun:
                 site = self._open(limit)
                 site.deadline = limit
                 with site.transport.until(limit):
-                    if search:
-                        self._own_and_search(site)
                     owed = teardown.release_all(site, lambda: self._lease.releases())
             except VsspcError as error:
                 self._ports.log.warning("teardown.failed", why=error.message)
@@ -304,8 +322,14 @@ class HostRun:
         return self._lease
 
     def _check_outlived(self) -> None:
-        """Note SnapshotVanished unless the daemon still serves this run's shadow copy."""
+        """Note in the lease that the daemon still serves this run's shadow copy; else note SnapshotVanished."""
         ports, lease = self._ports, self._lease
+        if lease.proved:
+            return
+        if lease.state is not State.WAIT and not self._is_lost():
+            why = f": {lease.error}" if lease.error else ""
+            self._fail(SnapshotVanished(f"the run was ended before its post came{why}"))
+            return
         fields = ports.sessions.read(lease.host)
         limit = Deadline.after(ports.clock.now(), PROOF_SECONDS, "the last proof").sooner(self._limit)
         try:
@@ -314,17 +338,21 @@ class HostRun:
             proof.prove(
                 ports.rsync,
                 limit,
-                lease.run,
+                fields["run"] if self._is_lost() else lease.run,
                 address=lease.address,
                 port=int(fields["port"]),
                 user=fields["user"],
                 password=fields["password"],
                 volumes=lease.volumes,
             )
+            self._lease = replace(lease, proved=True)
         except (DaemonNotReady, WrongContent) as error:
             self._fail(SnapshotVanished(f"the shadow copy did not outlive the transfer: {error.message}"))
         except VsspcError as error:  # a stop signal, for one: the teardown still comes
             self._fail(error)
+
+    def _is_lost(self) -> bool:
+        return any(one.kind is Kind.LOST_LEASE for one in self._lease.held)
 
     # Sessions.
 
@@ -357,6 +385,8 @@ class HostRun:
             log=ports.log,
             deadline=limit,
             token=ports.token,
+            server=ports.server,
+            dismiss=self._dismiss,
             intend=self._intend,
             confirm=self._confirm,
         )
@@ -375,11 +405,18 @@ class HostRun:
 
     # Odd leases.
 
-    def _load_or_set_aside(self) -> Lease | None:
+    def _load(self) -> Lease | None:
+        """Return the host's lease. One that cannot be read is kept aside, and what it may have held is held."""
         try:
             return self._ports.store.load(self._settings.host)
         except LeaseUnreadable as error:
             where = self._ports.store.set_aside(self._settings.host)
             self._ports.log.warning("lease.set_aside", why=error.message, where=where)
-            return None
+            return self._lost(self._lease)
 
+    def _lost(self, lease: Lease) -> Lease:
+        """Return the lease, saved, as one that owes whatever is on the host under our names."""
+        run = self._ports.token(6)
+        volumes = lease.volumes or self._settings.volumes
+        lost = replace(lease, run=run, state=State.OWING, volumes=volumes)
+        return self._save(lost.holding(Resource(Kind.LOST_LEASE, run)).holding(Resource(Kind.SESSION_FILE, run)))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from vsspc.core.errors import InternalError, VsspcError
 from vsspc.core.words import Kind, Resource
 from vsspc.engine import retry
-from vsspc.resources import daemon, holder, owner, runfolder, service
+from vsspc.resources import daemon, holder, leftovers, owner, runfolder, service
 from vsspc.resources.site import Site
 
 _RELEASE: dict[Kind, Callable[[Site, Resource], None]] = {
+    Kind.LOST_LEASE: leftovers.release,
     Kind.SESSION_FILE: daemon.release_session_file,
     Kind.SERVICE: service.release,
     Kind.RUN_FOLDER: runfolder.release,
@@ -20,7 +21,7 @@ _RELEASE: dict[Kind, Callable[[Site, Resource], None]] = {
 
 _KEPT_WHILE: dict[Kind, frozenset[Kind]] = {
     Kind.RUN_FOLDER: holder.HELD_KINDS,
-    Kind.OWNER_FILE: holder.HELD_KINDS | {Kind.RUN_FOLDER, Kind.SERVICE},
+    Kind.OWNER_FILE: holder.HELD_KINDS | {Kind.RUN_FOLDER, Kind.SERVICE, Kind.LOST_LEASE},
 }
 """A run's folder holds the scripts that end its holder; the host is ours until all of the run is gone."""
 

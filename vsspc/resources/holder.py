@@ -14,10 +14,10 @@ from vsspc.resources.site import Site
 from vsspc.resources.waiting import poll
 from vsspc.windows import scripts
 from vsspc.windows.answers import release_report, requester_lives
-from vsspc.windows.names import HELD, RELEASE_REPORT, STOP, Names
+from vsspc.windows.names import HELD, RELEASE_REPORT, STOP, STOPPING, Names
 
-GRACE = 15.0
-"""Seconds for a holder to answer: one turn of its loop, and the commands of the release script."""
+ANSWER_SECONDS = 5.0
+"""How long a holder may take to see `stop` and say so: one turn of its loop, on a busy host."""
 
 HELD_KINDS = frozenset({Kind.DAEMON, Kind.FIREWALL_RULE, Kind.MAPPING, Kind.SHADOW_SET})
 """What goes with the holder, all at once."""
@@ -38,17 +38,37 @@ def end(site: Site, run: str) -> None:
         return
     site.transport.put(names.path(STOP), b"")
     # Until `held` is there nobody looks for `stop`: vshadow is still at work, or never was.
-    ended = _ended_within(site, run, GRACE if HELD in present else 0.0)
-    if ended and not _left(site, run):
+    if HELD in present and _holder_ends(site, run) and not _left(site, run):
         return
     done = jobs.run_job(site, run, "settle", scripts.settle(names))
-    # Half of the time that is left: the rest of the teardown needs some too.
-    patience = site.deadline.left(site.clock.now()) / 2
-    if requester_lives(done.output, names.requester_image) and not _ended_within(site, run, patience):
+    if requester_lives(done.output, names.requester_image) and not _ended_within(site, run, _patience(site)):
         raise TeardownIncomplete("VSS is still making or releasing this run's shadow copy")
     left = _left(site, run)
     if left:
         raise TeardownIncomplete(f"left on the host: {', '.join(left)}", transient=True)
+
+
+def _patience(site: Site) -> float:
+    """Half of the time that is left: the rest of the teardown needs some too."""
+    return site.deadline.left(site.clock.now()) / 2
+
+
+def _holder_ends(site: Site, run: str) -> bool:
+    """Wait for the holder's answer to `stop`, and then for its end; say whether both came."""
+    limit = Deadline.after(site.clock.now(), ANSWER_SECONDS, "the holder's answer").sooner(site.deadline)
+    names = Names(run)
+
+    def answered() -> bool | None:
+        present = {entry.name.lower() for entry in site.transport.list(names.folder)}
+        return True if present & {STOPPING, "hold.rc"} else None
+
+    try:
+        poll(site.clock, limit, answered, "the holder's answer")
+    except DeadlineExceeded:
+        if site.deadline.spent(site.clock.now()):
+            raise
+        return False
+    return _ended_within(site, run, _patience(site))
 
 
 def _ended_within(site: Site, run: str, seconds: float) -> bool:

@@ -1,4 +1,7 @@
-"""What runs without a lease left on the host: found by our exact names, and only while we own the host."""
+"""What runs without a lease left on the host: found by our exact names, and only while we own the host.
+
+A lease that was lost, or cannot be read, is held as a resource of its own: releasing it is this search.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,26 @@ import re
 
 from vsspc.core.errors import RemoteFileMissing
 from vsspc.core.words import RUN_ID, Kind, Resource
+from vsspc.resources import owner
 from vsspc.resources.site import Site
 from vsspc.windows.names import RUNS
 
 _SERVICE_FILE = re.compile(rf"(vsspc-({RUN_ID.pattern})-[0-9a-f]{{4}})\.exe", re.IGNORECASE)
 
 
-def find(site: Site, own_run: str) -> list[Resource]:
+def take_over(site: Site, run: str) -> None:
+    """Own the host, and hold what other runs may have left there. Raise LeaseHeld."""
+    owner.acquire(site, run)
+    for found in _find(site, run):
+        site.intend(found)
+
+
+def release(site: Site, resource: Resource) -> None:
+    """Own the host for the lost lease and hold all that it may have held: that is released next."""
+    take_over(site, resource.run)
+
+
+def _find(site: Site, own_run: str) -> list[Resource]:
     """Return what other runs may have left: their folders, with all that these may hold, and their services.
 
     Nobody else can be at work: the owner file is ours. Names that are not exactly ours are left alone.

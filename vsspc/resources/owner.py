@@ -1,12 +1,13 @@
 r"""The owner file on the host, %SystemRoot%\vsspc\owner.json: one server at a time works on one host.
 
-It is created exclusively, so that of two servers one wins. Its age is judged by the host's own clock alone: how far
-the clocks of the two servers differ does not matter.
+It is created exclusively, and taken over by compare-and-swap, so that of two servers one wins. Its age is judged by the
+host's own clock alone: how far the clocks of the two servers differ does not matter.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
 from vsspc.core.errors import LeaseHeld, RemoteFileExists, RemoteFileMissing, RemoteFolderNotEmpty
 from vsspc.core.words import Kind, Resource
@@ -15,65 +16,93 @@ from vsspc.resources.site import Site
 from vsspc.windows.names import HOME, OWNER_FILE, RUNS
 
 _LIMIT = 4096
+_LONGEST_TTL = 30 * 86400.0
+"""Seconds; whatever stands in the file, a hold ends."""
 
 
-def acquire(site: Site, run: str, server: str) -> None:
-    """Make the owner file. Raise LeaseHeld while another server's, or another run's, has not expired."""
+def acquire(site: Site, run: str) -> None:
+    """Make the owner file, or take it over. Raise LeaseHeld while another server's hold has not expired.
+
+    With `site.dismiss` another server's hold is taken over at once.
+    """
     site.intend(Resource(Kind.OWNER_FILE, run))
-    content = json.dumps({"version": 1, "server": server, "run": run, "ttl": site.settings.max_ttl}).encode("ascii")
-    folders.ensure(site, HOME)
+    record = {"version": 1, "server": site.server, "run": run, "ttl": site.settings.max_ttl}
+    content = json.dumps(record).encode("ascii")
     try:
+        folders.ensure(site, HOME)
         site.transport.put(OWNER_FILE, content, exclusive=True)
         return
+    except RemoteFileMissing:  # the folder: another server gave the host back in between
+        raise _changing_hands() from None
     except RemoteFileExists:
         pass
-    holder, whose, ttl = _read(site)
+    found = _read(site)
+    if found is None:
+        raise _changing_hands()
     age = _age(site, run)
     # Our own server's other runs have no process any more: we hold this server's lock on the host.
-    if whose != server and age <= ttl:
+    if found.server != site.server and age <= found.ttl and not site.dismiss:
         raise LeaseHeld(
-            f"the host is held by {holder} since {int(age)} s",
-            advice=f"Wait for that run to end. If that server is gone, its hold ends by itself after {int(ttl)} s.",
+            f"the host is held by {found.words} since {int(age)} s",
+            advice=f"Wait for that run to end. If that server is gone, its hold ends by itself after {int(found.ttl)} s,"
+            f" or now with `vsspc sweep {site.settings.host} --dismiss`.",
         )
-    site.log.warning("owner.replaced", holder=holder, age=int(age))
-    site.transport.delete(OWNER_FILE)
-    site.transport.put(OWNER_FILE, content, exclusive=True)
+    if not site.transport.replace(OWNER_FILE, found.content, content):
+        raise _changing_hands()
+    if found.content != content:
+        site.log.warning("owner.replaced", holder=found.words, age=int(age))
 
 
 def release(site: Site, resource: Resource) -> None:
-    """Remove the owner file if it is this run's, then our folders if they are empty."""
+    """Remove the owner file if it is this run's, and our folders if they are empty."""
+    found = _read(site)
+    if found is None or found.run == resource.run:
+        _delete_if_empty(site, RUNS)  # while the host is still ours: nobody can be about to use it
+        if found is None or site.transport.replace(OWNER_FILE, found.content, None):
+            _delete_if_empty(site, HOME)
+
+
+def _delete_if_empty(site: Site, folder: str) -> None:
     try:
-        record = _parse(site.transport.get(OWNER_FILE, _LIMIT))
+        site.transport.delete(folder)
+    except RemoteFolderNotEmpty as error:
+        site.log.info("folder.kept", folder=folder, why=error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """What stands in the owner file; `words` are fit for a message, `ttl` is in seconds."""
+
+    content: bytes
+    server: object
+    run: object
+    ttl: float
+
+    @property
+    def words(self) -> str:
+        if self.server is None:
+            return "a server that did not say its name"
+        return f"{ascii(self.server)[:80]}, run {ascii(self.run)[:20]}"
+
+
+def _read(site: Site) -> _Owner | None:
+    try:
+        content = site.transport.get(OWNER_FILE, _LIMIT)
     except RemoteFileMissing:
-        record = {"run": resource.run}
-    if record.get("run") == resource.run:
-        site.transport.delete(OWNER_FILE)
-        for folder in (RUNS, HOME):
-            try:
-                site.transport.delete(folder)
-            except RemoteFolderNotEmpty as error:
-                site.log.info("folder.kept", folder=folder, why=error.message)
-                return
-
-
-def _parse(content: bytes) -> dict[str, object]:
+        return None
     try:
         record = json.loads(content)
     except (ValueError, RecursionError):
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _read(site: Site) -> tuple[str, object, float]:
-    """Who holds the host, in words fit for a message; that server's name; for how many seconds at the most."""
-    try:
-        record = _parse(site.transport.get(OWNER_FILE, _LIMIT))
-    except RemoteFileMissing:
-        return "nobody any more", None, -1.0
+        record = {}
+    if not isinstance(record, dict):
+        record = {}
     ttl = record.get("ttl")
-    name = ascii(record.get("server", "an unknown server"))[:80]
-    words = f"{name}, run {ascii(record.get('run'))[:20]}"
-    return words, record.get("server"), float(ttl) if isinstance(ttl, (int, float)) else 0.0
+    seconds = min(float(ttl), _LONGEST_TTL) if isinstance(ttl, (int, float)) else 0.0
+    return _Owner(content, record.get("server"), record.get("run"), seconds)
+
+
+def _changing_hands() -> LeaseHeld:
+    return LeaseHeld("another server takes, or gives back, the host at this very moment", advice="Try again.")
 
 
 def _age(site: Site, run: str) -> float:

@@ -15,7 +15,8 @@ from vsspc.ports import Clock, Log, RsyncClient, Sessions, Transport
 class Site:
     """One host during one command. `intend` and `confirm` write the lease: before an effect, after a release.
 
-    `deadline` is the current step's; the driver sets it. `token(n)` returns 2n random hexadecimal digits.
+    `deadline` is the current step's; the driver sets it. `token(n)` returns 2n random hexadecimal digits. `server` is
+    this server's name in owner files; with `dismiss` the hold of another server ends.
     `services` remembers the service that this session installed for a run.
     """
 
@@ -28,6 +29,8 @@ class Site:
     log: Log
     deadline: Deadline
     token: Callable[[int], str]
+    server: str
+    dismiss: bool
     intend: Callable[[Resource], None]
     confirm: Callable[[Resource], None]
     services: dict[str, str] = field(default_factory=dict)

@@ -26,6 +26,7 @@ from vsspc.windows.names import (
     RUNS,
     SETVAR,
     STOP,
+    STOPPING,
     Names,
     cygwin_path,
 )
@@ -127,14 +128,20 @@ def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
         "call release.cmd",
         "exit /b %rc%",
     ]
-    # Nobody came back for the run: its folder goes too, and our owner file with it, and the folders above if they are
-    # empty. All on one line with `exit`, since the script that cmd would go on reading is gone.
+    # Nobody came back for the run: its folder goes too, our owner file, and the folders above if they are empty. All on
+    # one line with `exit`, since the script that cmd would go on reading is gone. The owner file goes after the run, so
+    # that no other server begins before. A program that was just ended may keep its file for a moment: hence five tries.
+    folder, owner = rf'"%SystemRoot%\{names.folder}"', rf'"%SystemRoot%\{OWNER_FILE}"'
+    wait = rf'"{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul'
     farewell = [
         "if not exist expired exit /b 0",
-        rf'"{SYSTEM}\find.exe" "{names.run}" "%SystemRoot%\{OWNER_FILE}" >nul',
-        rf'if not errorlevel 1 del /f /q "%SystemRoot%\{OWNER_FILE}"',
+        rf'"{SYSTEM}\find.exe" "{names.run}" {owner} >nul',
+        "set ours=%errorlevel%",
         'cd /d "%SystemRoot%"',
-        rf'rd /s /q "%SystemRoot%\{names.folder}" & rd "%SystemRoot%\{RUNS}" & rd "%SystemRoot%\{HOME}" & exit',
+        (
+            f"(for %%N in (1 2 3 4 5) do if exist {folder} (rd /s /q {folder} & if exist {folder} {wait}))"
+            rf' & rd "%SystemRoot%\{RUNS}" & (if "%ours%"=="0" del /f /q {owner}) & rd "%SystemRoot%\{HOME}" & exit'
+        ),
     ]
     return job("hold", body, after=farewell)
 
@@ -144,7 +151,7 @@ def held(
 ) -> str:
     """Return what vshadow executes once the shadow copies exist: the holder, and the dead man's switch.
 
-    It ends, and with it the shadow copies, when the file `stop` appears, after `max_ttl` seconds, or when for
+    It ends, and with it the shadow copies, when the file `stop` appears (it answers with `stopping`), after `max_ttl` seconds, or when for
     `idle_ttl` seconds no TCP connection to the daemon's port was seen. `netstat -n` lists connections only, no
     listeners, so the port in a local address is enough and no translated word is read.
     """
@@ -175,6 +182,7 @@ def held(
             ":expired",
             ">expired echo %ticks%",
             ":end",
+            f">{STOPPING} echo {STOPPING}",
             "call release.cmd",
             "exit /b 0",
         ]

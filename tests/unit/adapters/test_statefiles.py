@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vsspc.adapters.statefiles import StateFiles
-from vsspc.core.errors import ConfigError, LeaseHeld, LeaseUnreadable
+from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable
 from vsspc.core.words import Kind, Lease, Resource, State, Volume
 
 RUN = "0123456789ab"
@@ -45,7 +45,7 @@ def test_nothing_is_readable_by_others_whatever_the_umask(state: StateFiles, tmp
     try:
         state.save(LEASE)
         state.publish("winbox", [("version", "1")])
-        with state.lock("winbox", 0):
+        with state.lock("winbox", "sweep", 0):
             pass
     finally:
         os.umask(before)
@@ -56,7 +56,8 @@ def test_nothing_is_readable_by_others_whatever_the_umask(state: StateFiles, tmp
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 0},
+        {"version": "2"},
         {"state": "resting"},
         {"run": "../../x"},
         {"host": "otherbox"},
@@ -79,8 +80,18 @@ def test_a_lease_that_is_not_in_order_is_refused_and_kept(
         state.load("winbox")
     assert json.loads(path.read_bytes()) == record
     aside = state.set_aside("winbox")
+    state.save(LEASE)
     assert aside is not None and json.loads(Path(aside).read_bytes()) == record
-    assert state.load("winbox") is None
+    assert state.load("winbox") == LEASE
+
+
+def test_a_lease_of_a_newer_version_is_refused_and_not_guessed_at(state: StateFiles, tmp_path: Path) -> None:
+    state.save(LEASE)
+    path = tmp_path / "state" / "winbox" / "lease.json"
+    path.write_text(json.dumps({"version": 2, "all": "new"}))
+    with pytest.raises(LeaseTooNew, match="version 2, and this vsspc knows 1"):
+        state.load("winbox")
+    assert json.loads(path.read_bytes()) == {"version": 2, "all": "new"}
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff" * 9, b"{}", b"[" * 100_000])
@@ -100,7 +111,7 @@ def test_a_full_disk_is_an_error_of_ours_and_keeps_the_old_lease(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(LeaseUnreadable, match="No space left"):
+    with pytest.raises(StateUnusable, match="No space left"):
         state.save(replace(LEASE, state=State.MAP))
     monkeypatch.undo()
     assert state.load("winbox") == LEASE
@@ -110,19 +121,37 @@ def test_the_lock_is_exclusive_and_can_be_waited_for(state: StateFiles) -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with state.lock("winbox", 0):
+        with state.lock("winbox", "sweep", 0):
             inside.set()
             leave.wait(10)
 
     thread = threading.Thread(target=hold)
     thread.start()
     assert inside.wait(10)
-    with pytest.raises(LeaseHeld), state.lock("winbox", 0):
+    with pytest.raises(LeaseHeld), state.lock("winbox", "sweep", 0):
         pass
     leave.set()
-    with state.lock("winbox", 10):
+    with state.lock("winbox", "post", 10):
         pass
     thread.join()
+
+
+def test_nobody_waits_for_a_pre_and_who_holds_the_lock_is_named(state: StateFiles) -> None:
+    with state.lock("winbox", "pre", 0), pytest.raises(LeaseHeld) as caught, state.lock("winbox", "post", 1e9):
+        pass
+    assert caught.value.by == "pre"
+    with state.lock("winbox", "sweep", 0), pytest.raises(LeaseHeld) as caught, state.lock("winbox", "pre", 0):
+        pass
+    assert caught.value.by == "sweep"
+
+
+def test_what_a_killed_process_left_half_written_goes_with_the_next_command(state: StateFiles, tmp_path: Path) -> None:
+    state.save(LEASE)
+    folder = tmp_path / "state" / "winbox"
+    for name in (".session.0011aabb", ".lease.json.0011aabb", "lease.unreadable-001122.json"):
+        (folder / name).write_text("password=half")
+    with state.lock("winbox", "pre", 0):
+        assert {path.name for path in folder.iterdir()} == {"lock", "lease.json", "lease.unreadable-001122.json"}
 
 
 def test_a_host_name_cannot_leave_the_folder(state: StateFiles) -> None:
@@ -131,10 +160,13 @@ def test_a_host_name_cannot_leave_the_folder(state: StateFiles) -> None:
 
 
 def test_the_session_file_is_read_back_whole_or_not_at_all(state: StateFiles, tmp_path: Path) -> None:
-    fields = [(name, "1") for name in ("version", "host", "run", "port", "user", "password", "expires")]
+    names = ("version", "host", "port", "user", "password", "run", "expires")
+    fields = [(name, RUN if name == "run" else "1") for name in names]
     state.publish("winbox", fields)
     assert state.read("winbox") == dict(fields)
     state.publish("winbox", fields[:-1])
+    assert state.read("winbox") is None
+    state.publish("winbox", [(name, "../x" if name == "run" else value) for name, value in fields])
     assert state.read("winbox") is None
     state.withdraw("winbox")
     state.withdraw("winbox")

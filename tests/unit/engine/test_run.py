@@ -18,7 +18,6 @@ from vsspc.core.errors import (
     BundleIncomplete,
     HostUnreachable,
     LeaseHeld,
-    LeaseUnreadable,
     RemoteCommandFailed,
     SessionLost,
     SnapshotVanished,
@@ -306,15 +305,31 @@ def test_another_server_keeps_the_host_until_its_hold_expires(tmp_path: Path) ->
     assert ours.host.ours() == []
 
 
-def test_sweep_without_a_readable_lease_finds_what_carries_our_names(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["pre", "post", "sweep"])
+def test_a_lease_that_cannot_be_read_is_kept_aside_and_what_carries_our_names_is_found(
+    world: World, tmp_path: Path, command: str
+) -> None:
     world.pre()
     path = tmp_path / "winbox" / "lease.json"
     path.write_bytes(b"{")
-    with pytest.raises(LeaseUnreadable):
+    getattr(world, command)()
+    if command == "pre":
+        assert len(world.host.daemons) == 1
+        world.post()
+    world.assert_clean()
+    assert [one.read_bytes() for one in path.parent.glob("lease.unreadable-*")] == [b"{"]
+
+
+def test_a_lease_that_cannot_be_read_is_owed_while_the_host_is_down(world: World, tmp_path: Path) -> None:
+    world.pre()
+    (tmp_path / "winbox" / "lease.json").write_bytes(b"{")
+    world.transports.down = HostUnreachable("down")
+    with pytest.raises(HostUnreachable):
         world.pre()
+    assert world.lease().state is State.OWING
+    world.transports.down = None
     world.sweep()
-    assert world.host.ours() == [] and world.host.foreign_intact()
-    assert list(path.parent.glob("lease.unreadable-*"))
+    world.assert_clean()
 
 
 def test_sweep_leaves_a_waiting_run_alone(world: World) -> None:

@@ -47,7 +47,8 @@ VOCABULARY = {
     " program",
     "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
     "vshadow, dosdev, rsync, ping, netstat": "nw script exec e daemon no detach config n",
-    "ours": "main watch end stop expired held idle ticks beat rc used SystemRoot mapping gone marker L vshadow vsspc",
+    "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
+    " vshadow vsspc",
 }
 """Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())
@@ -117,7 +118,7 @@ def _faults_of_line(line: str, labels: set[str], variables: set[str]) -> Iterato
             yield f"{match[0]} without its full path"
     if re.search(r"echo\s+[^>\r\n]*\d>", line):
         yield "a digit before > is a handle"
-    if re.search(r'>(?!&1|nul\b|[a-z]+\.(?:tmp|out|txt)\b|expired\b|"[^"]+"| ?%)', re.sub(r">>", ">", line)):
+    if re.search(r'>(?!&1|nul\b|[a-z]+\.(?:tmp|out|txt)\b|expired\b|stopping\b|"[^"]+"| ?%)', re.sub(r">>", ">", line)):
         yield "a redirection to something else than our files"
     yield from _faults_of_flow(line, labels)
     yield from _faults_of_variables(line, variables)
