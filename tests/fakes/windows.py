@@ -1,346 +1,367 @@
-"""A small model of a host, behind the ports: files, services, and jobs that do what our scripts say.
+r"""A model of a Windows host, behind the ports: volumes, shadow copies, processes, services; and time, which is a number.
 
-It knows the effects of the scripts by their names, not their text (the lab runs the texts). Every call of the transport
-is an effect that a test may make fail, before or after it was done: `faults` maps its number to an exception.
+It reads the texts of our scripts (tests.fakes.cmd), so that a run on it is a run of what is uploaded; how it looks to a
+caller is the contract's matter (tests/contract), which it passes as the lab does. It is lazy: whoever looks at it, by a
+call of the transport or by `ours()`, first lets its processes live up to the clock.
+
+Hazards are attributes; all of them are off at first. What is somebody else's stands in `tests.fakes.foreign`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from fnmatch import fnmatchcase
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from vsspc.core.deadline import Deadline
-from vsspc.core.errors import (
-    DaemonNotReady,
-    DeadlineExceeded,
-    InternalError,
-    PayloadBlocked,
-    RemoteFileExists,
-    RemoteFileMissing,
-    RemoteFolderNotEmpty,
-    SessionLost,
-    VsspcError,
-    WrongContent,
-)
-from vsspc.ports import Clock, RemoteFile, SessionSecurity
+from tests.fakes import foreign, programs
+from tests.fakes.cmd import SYSTEM_ROOT, Cmd
+from tests.fakes.process import Body, Process, Processes
+from tests.fakes.rsync import FakeRsync
+from tests.fakes.transport import FakeTransport, FakeTransports, Faults
+from tests.fakes.tree import Tree
+from vsspc.ports import Clock
+
+__all__ = ["FakeRsync", "FakeTransport", "FakeTransports", "Faults", "Killed", "Windows", "owner_of"]
+
+_JOB = re.compile(r'/d /c call "%SystemRoot%\\(vsspc\\runs\\([0-9a-f]{12})\\([a-z]+)\.cmd)"')
+_CMD = rf"{SYSTEM_ROOT}\System32\cmd.exe"
 
 
 class Killed(BaseException):
     """The process is gone (kill -9): nothing of it runs any more."""
 
 
-FOREIGN_FILES = {"notepad.exe": b"MZ", r"vsspc-tools\readme.txt": b"not ours"}
-FOREIGN_SERVICES = {"PAExec-77-other", "vsspc-console"}
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A shadow copy. Without a holder it is nobody's, as a persistent one is."""
+
+    id: str
+    volume: str
+    device: str
+    tree: Tree
+    holder: Process | None
+    persistent: bool = False
+
+
+@dataclass(slots=True)
+class Service:
+    """A service: its process while it runs; whether it is deleted but still there; whether it hangs in STOP_PENDING."""
+
+    process: Process | None = None
+    marked: bool = False
+    stuck: bool = False
 
 
 class Windows:
-    """The host. Everything that exists on it can be listed by `ours()`."""
+    """The host. Everything of ours that exists on it can be listed by `ours()`."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.processes = Processes(clock)
+        self.processes.at_end = self._ended
+        self.programs = programs.SYSTEM
+        self.payload = programs.payload
+        # What may be looked up, and what may be set.
+        self.root = Tree()
+        self.volumes: dict[str, Tree] = {"C:": Tree(), "D:": Tree()}
+        self.theirs: set[tuple[str, str]] = set()
+        self.shadows: dict[str, Copy] = {}
+        self.letters: dict[str, str] = {}
+        self.rules: dict[str, dict[str, str]] = {}
+        self.services: dict[str, Service] = {}
+        self.daemons: list[programs.Daemon] = []
+        self.closed: set[str] = set()
         self.started: list[str] = []
-        self.held_programs: dict[str, float] = {}
-        self.files: dict[str, bytes] = dict(FOREIGN_FILES)
-        self.folders: set[str] = {"vsspc-tools"}
-        self.written: dict[str, float] = {}
-        self.services: set[str] = set(FOREIGN_SERVICES)
-        self.shadows: dict[str, str] = {"{foreign}": "someone"}
-        self.letters: dict[str, str] = {"B:": "a card reader"}
-        self.daemons: dict[str, str] = {}
-        self.rules: set[str] = {"somebody's rule"}
-        self.markers: set[str] = set()
+        self.reading = False
+        self.clock_offset = 0.0
+        self.at_job: Callable[[str, str], None] = lambda job, run: None
+        # Hazards.
         self.hold_result: tuple[int, bytes] | None = None
+        self.vss_seconds = 0.0
+        self.vss_busy: Process | None = None
+        self.logs_truncated = False
         self.serves = "shadow"
+        self.hang_jobs: set[str] = set()
+        self.held_programs: dict[str, float] = {}
+        self.stuck_services = False
+        self.antivirus = ""
+        self.disk_full = False
+        self.taken_ports: set[int] = set()
+        self.firewall = True
+        self._devices = 0
+        self.foreign_copy = self.make_copy("C:", None)
+        foreign.plant(self)
 
-    # Files.
+    # Time.
+
+    def tick(self) -> None:
+        """Let everything on the host live up to now."""
+        self.processes.live()
+
+    def wall(self) -> float:
+        """Return the host's own clock, in seconds since the epoch; `clock_offset` is how far it is off ours."""
+        return self.clock.wall().timestamp() - (self.clock.now() - self.processes.time) + self.clock_offset
+
+    # Files, by their full paths.
+
+    def place(self, path: str) -> tuple[Tree | None, str]:
+        """Return in which tree a path lies, and where in that; None where there is no such drive."""
+        if path.startswith(SYSTEM_ROOT + "\\"):
+            return self.root, path[len(SYSTEM_ROOT) + 1 :]
+        drive, rest = path[:2], path[3:]
+        return self.volumes.get(drive) or self.behind(drive), rest
+
+    def behind(self, letter: str) -> Tree | None:
+        """Return the shadow copy that a drive letter leads to, None when there is none (any more)."""
+        device = self.letters.get(letter)
+        return next((copy.tree for copy in self.shadows.values() if copy.device == device), None)
+
+    def drives(self) -> list[str]:
+        """Return the drive letters in use, as `C:`."""
+        return sorted([*self.volumes, *self.letters])
+
+    def exists(self, path: str) -> bool:
+        """Say whether there is a file or folder of that name."""
+        if path == SYSTEM_ROOT:
+            return True
+        tree, name = self.place(path)
+        return tree.exists(name) if tree is not None else path[:2] in self.letters and not name
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's bytes, None when there is none."""
+        tree, name = self.place(path)
+        return tree.files.get(name) if tree is not None else None
 
     def write(self, path: str, data: bytes) -> None:
         """Make or replace a file."""
-        self.files[path] = data
-        self.written[path] = self.clock.wall().timestamp()
+        tree, name = self.place(path)
+        assert tree is not None, path
+        tree.files[name] = data
+        tree.written[name] = self.wall()
 
-    def names(self, folder: str) -> set[str]:
-        """Return the names in a folder ("" is %SystemRoot%)."""
-        head = f"{folder}\\" if folder else ""
-        below = {name[len(head) :] for name in [*self.files, *self.folders] if name.startswith(head)}
-        return {name for name in below if name and "\\" not in name}
+    def make_file(self, path: str) -> bool:
+        """Make an empty file, or empty it; say whether that is possible."""
+        tree, name = self.place(path)
+        if tree is None or not tree.has_folder(name.rpartition("\\")[0]):
+            return False
+        self.write(path, b"")
+        return True
 
-    # What the jobs do.
+    def append(self, path: str, data: bytes) -> None:
+        """Add to a file."""
+        self.write(path, (self.read(path) or b"") + data)
+
+    def rename(self, old: str, new: str) -> bool:
+        """Rename a file to a name that is free; say whether that was possible."""
+        tree, name = self.place(old)
+        if tree is None or name not in tree.files or self.exists(new):
+            return False
+        self.write(new, tree.files[name])
+        tree.remove(name)
+        return True
+
+    def make_folder(self, path: str) -> bool:
+        """Make a folder; say whether that was possible."""
+        tree, name = self.place(path)
+        if tree is None or tree.exists(name):
+            return False
+        tree.folders.add(name)
+        tree.written[name] = self.wall()
+        return True
+
+    def delete(self, path: str) -> bool:
+        """Delete a file; say whether it is gone."""
+        tree, name = self.place(path)
+        if tree is None or name not in tree.files:
+            return True
+        if self.processes.uses_file(path):
+            return False
+        tree.remove(name)
+        return True
+
+    def delete_folder(self, path: str) -> bool:
+        """Delete an empty folder; say whether it is gone."""
+        tree, name = self.place(path)
+        if tree is None or not tree.exists(name):
+            return True
+        if tree.names(name) or self.processes.uses_folder(path):
+            return False
+        tree.remove(name)
+        return True
+
+    def delete_tree(self, path: str) -> bool:
+        """Delete what can be deleted of a folder and all below it; say whether it is gone."""
+        tree, name = self.place(path)
+        above = path[: len(path) - len(name)]
+        for one in tree.below(name) if tree is not None else ():
+            (self.delete_folder if tree is not None and one in tree.folders else self.delete)(above + one)
+        return not self.exists(path)
+
+    def place_live(self, volume: str, path: str, data: bytes) -> None:
+        """Put a file that is not ours on a volume, or change it there."""
+        self.volumes[volume].make_parents(path)
+        parts = path.split("\\")
+        self.theirs |= {(volume, "\\".join(parts[: depth + 1])) for depth in range(len(parts))}
+        self.write(f"{volume}\\{path}", data)
+
+    # Processes.
 
     def start(self, arguments: str) -> int:
         """Start a cmd.exe as LocalSystem: one of our jobs, or something that has no effect here. Return its PID."""
         self.started.append(arguments)
-        job = re.fullmatch(r'/d /c call "%SystemRoot%\\(vsspc\\runs\\([0-9a-f]{12}))\\([a-z]+)\.cmd"', arguments)
+        job = _JOB.fullmatch(arguments)
         if job:
-            assert rf"{job[1]}\{job[3]}.cmd" in self.files
-            getattr(self, f"_{job[3]}")(job[1], job[2])
-        return 4 * len(self.started)
+            self.at_job(job[3], job[2])
+        process = self.run(programs.system_path(job[1]), None) if job else self._launch(None, lambda process: _nothing())
+        self.tick()
+        return process.pid
 
-    def _end(self, folder: str, job: str, code: int, output: bytes = b"") -> None:
-        self.files[rf"{folder}\{job}.out"] = output
-        self.files[rf"{folder}\{job}.rc"] = f"{code}\r\n".encode()
+    def run(self, script: str, parent: Process | None) -> Process:
+        """Start a cmd.exe on a script."""
+        return self._launch(parent, lambda process: Cmd(self, process).main(script))
 
-    def _prepare(self, folder: str, run: str) -> None:
-        self._end(folder, "prepare", 0, b"SystemRoot=C:\\Windows\r\nused=B:\\\r\nused=C:\\\r\n")
+    def _launch(self, parent: Process | None, body: Callable[[Process], Body]) -> Process:
+        return self.processes.start(_CMD, parent, rf"{SYSTEM_ROOT}\System32", body)
 
-    def _hold(self, folder: str, run: str) -> None:
-        self.files[rf"{folder}\hold.out"] = b""
-        if self.hold_result is not None:
-            code, output = self.hold_result
-            self._end(folder, "hold", code, output)
+    def kill(self, image: str) -> bool:
+        """End all processes of an image's name, as an administrator might; say whether there were any."""
+        self.tick()
+        found = self.processes.kill(image)
+        self.tick()
+        return found
+
+    def _ended(self, process: Process) -> None:
+        """What goes with a process: its shadow copies, its port, its service's being up."""
+        self.shadows = {
+            name: copy for name, copy in self.shadows.items() if copy.holder is not process or copy.persistent
+        }
+        self.daemons = [daemon for daemon in self.daemons if daemon.process is not process]
+        for name, service in list(self.services.items()):
+            if service.process is process:
+                service.process, service.stuck = None, False
+                if service.marked:
+                    del self.services[name]
+
+    def port_taken(self, port: int) -> bool:
+        """Say whether somebody listens at a TCP port."""
+        return port in self.taken_ports or any(daemon.port == port for daemon in self.daemons)
+
+    # Shadow copies.
+
+    def make_copy(self, volume: str, holder: Process | None, *, persistent: bool = False) -> Copy:
+        """Freeze a volume as it is now."""
+        self._devices += 1
+        live = self.volumes[volume]
+        tree = live.frozen_with("Windows", self.root) if volume == "C:" else live.frozen()
+        name = f"{{00000000-0000-0000-0000-{self._devices:012}}}"
+        copy = Copy(name, volume, rf"\Device\HarddiskVolumeShadowCopy{self._devices}", tree, holder, persistent)
+        self.shadows[name] = copy
+        return copy
+
+    def vanish(self) -> None:
+        """Lose our shadow copies while their holders live on, as when the storage for their changes is full."""
+        self.tick()
+        self.shadows = {name: copy for name, copy in self.shadows.items() if copy.holder is None}
+
+    # Services.
+
+    def run_service(self, name: str) -> None:
+        """Start a service's program unless it runs."""
+        service = self.services[name]
+        if service.process is None:
+            image = programs.system_path(f"{name}.exe")
+            service.process = self.processes.start(image, None, SYSTEM_ROOT, lambda process: _forever())
+
+    def stop_service(self, name: str) -> None:
+        """Tell a service to stop. Its process may take its time, or never end."""
+        service = self.services[name]
+        if service.process is None:
             return
-        if rf"{folder}\stop" in self.files:
-            self._end(folder, "hold", 0)
-            return
-        self.shadows[run] = run
-        self.markers.add(run)
-        device = rf"\\?\GLOBALROOT\Device\HarddiskVolumeShadowCopy{len(self.shadows)}"
-        guid = "{00000000-0000-0000-0000-000000000000}"
-        text = f"SET SHADOW_SET_ID={guid}\r\nSET SHADOW_ID_1={guid}\r\nSET SHADOW_DEVICE_1={device}\r\n"
-        self.files[rf"{folder}\setvar.cmd"] = text.encode()
-        self.files[rf"{folder}\held"] = b"held\r\n"
+        service.stuck = service.stuck or self.stuck_services
+        seconds = self.held_programs.pop(name, 0.0)
+        if seconds:
+            service.process.wake = self.processes.time + seconds
+        elif not service.stuck and service.process.wake > self.processes.time + 1e9:
+            self.processes.end(service.process, 0)
 
-    def _map(self, folder: str, run: str) -> None:
-        self.letters["W:"] = run
-        self._end(folder, "map", 0 if run in self.shadows else 222)
+    def delete_service(self, name: str) -> None:
+        """Delete a service; while its process lives it is only marked for deletion."""
+        self.services[name].marked = True
+        if self.services[name].process is None:
+            del self.services[name]
 
-    def _serve(self, folder: str, run: str) -> None:
-        self.rules.add(run)
-        self.daemons[run] = run
+    def free(self) -> None:
+        """End what hangs: services in STOP_PENDING, and jobs that never end."""
+        self.tick()
+        self.stuck_services = False
+        hung, self.hang_jobs = self.hang_jobs, set()
+        for service in list(self.services.values()):
+            if service.stuck and service.process is not None:
+                self.processes.end(service.process, 0)
+        for process in [one for one in self.processes.alive if one.name == "cmd.exe"]:
+            if any(held.endswith(f"\\{job}.out") for job in hung for held in process.holds):
+                self.processes.end(process, 1)
+        self.tick()
 
-    def _release(self, folder: str, run: str) -> None:
-        self.daemons.pop(run, None)
-        self.letters = {letter: owner for letter, owner in self.letters.items() if owner != run}
-        self.rules.discard(run)
-        self.markers.discard(run)
-        self.files.pop(rf"{folder}\rsyncd.secrets", None)
-        self.files[rf"{folder}\release.txt"] = b"daemon=0\r\nmapping=gone\r\nfirewall=0\r\n"
-
-    def _settle(self, folder: str, run: str) -> None:
-        self._release(folder, run)
-        self._end(folder, "settle", 0, b"INFO: nothing\r\n")
-
-    def tick(self) -> None:
-        """Let the holders look for `stop`."""
-        for run in [run for run in self.shadows if run != "{foreign}"]:
-            folder = rf"vsspc\runs\{run}"
-            if rf"{folder}\stop" in self.files:
-                self._release(folder, run)
-                del self.shadows[run]
-                self._end(folder, "hold", 0)
+    # What happens to a host.
 
     def reboot(self) -> None:
-        """Processes, volatile shadow copies and drive letters go; files, services and rules stay."""
-        self.shadows = {"{foreign}": "someone"}
-        self.daemons.clear()
-        self.letters = {"B:": "a card reader"}
+        """Restart: processes, volatile shadow copies and drive letters go; the rest stays."""
+        self.tick()
+        self.processes.drop()
+        self.daemons, self.vss_busy = [], None
+        self.shadows = {name: copy for name, copy in self.shadows.items() if copy.holder is None or copy.persistent}
+        self.letters = dict(foreign.LETTERS)
+        for name, service in list(self.services.items()):
+            service.process, service.stuck = None, False
+            if service.marked:
+                del self.services[name]
 
     # What is left.
 
     def ours(self) -> list[str]:
-        """Everything on the host that is not somebody else's."""
-        found = [name for name in self.files if name not in FOREIGN_FILES]
-        found += [name for name in self.folders if name != "vsspc-tools"]
-        found += [f"service {name}" for name in self.services - FOREIGN_SERVICES]
-        found += [f"shadow {name}" for name in self.shadows if name != "{foreign}"]
-        found += [f"letter {name}" for name, owner in self.letters.items() if owner != "a card reader"]
-        found += [f"daemon {name}" for name in self.daemons]
-        found += [f"rule {name}" for name in self.rules - {"somebody's rule"}]
-        return found + [f"marker {name}" for name in self.markers]
+        """Everything on the host that is not somebody else's, by kind and name; files by their paths."""
+        self.tick()
+        found = [name for name in (*self.root.files, *self.root.folders) if ("C:", rf"Windows\{name}") not in self.theirs]
+        for volume, tree in self.volumes.items():
+            found += [rf"{volume}\{name}" for name in (*tree.files, *tree.folders) if (volume, name) not in self.theirs]
+        found += [f"service {name}" for name in self.services if name not in foreign.SERVICES]
+        found += [f"shadow {copy.id} of {copy.volume}" for copy in self.shadows.values() if copy.id != self.foreign_copy.id]
+        found += [f"letter {name}" for name in self.letters if name not in foreign.LETTERS]
+        found += [f"process {process.name}" for process in self.processes.alive if process.body is not None]
+        return found + [f"rule {name}" for name in self.rules if name not in foreign.RULES]
 
     def foreign_intact(self) -> bool:
-        """Whether everything that is somebody else's is still there."""
-        return (
-            FOREIGN_FILES.items() <= self.files.items()
-            and FOREIGN_SERVICES <= self.services
-            and "{foreign}" in self.shadows
-            and self.letters.get("B:") == "a card reader"
-            and "somebody's rule" in self.rules
-        )
+        """Whether everything that is somebody else's is still as it was, and VSS works for everybody."""
+        self.tick()
+        return foreign.intact(self)
+
+    def plant_in_runs(self) -> None:
+        r"""Put a folder that is not ours into vsspc\runs, by a name that is not exactly one of ours."""
+        foreign.plant_in_runs(self)
+
+    # How the files below %SystemRoot% are known to the transport and to tests.
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The files below %SystemRoot%, by their paths there."""
+        return self.root.files
+
+    @property
+    def folders(self) -> set[str]:
+        """The folders below %SystemRoot%."""
+        return self.root.folders
 
 
-class Faults:
-    """Which effects fail, by number over all sessions of a test: `before` or `after` they are done."""
-
-    def __init__(self, before: Mapping[int, BaseException] = {}, after: Mapping[int, BaseException] = {}) -> None:
-        self.before, self.after = dict(before), dict(after)
-        self.count = 0
-
-    @contextmanager
-    def effect(self) -> Iterator[None]:
-        number = self.count
-        self.count += 1
-        if number in self.before:
-            raise self.before.pop(number)
-        yield
-        if number in self.after:
-            raise self.after.pop(number)
+def _nothing() -> Body:
+    return 0
+    yield
 
 
-class FakeTransport:
-    """`vsspc.ports.Transport` on the model; it passes the same contract as the real one (tests/contract)."""
-
-    local_address = "127.0.0.1"
-    security = SessionSecurity("3.1.1", True, "AES-128-GCM")
-
-    def __init__(self, host: Windows, faults: Faults, deadline: Deadline) -> None:
-        self._host, self._faults = host, faults
-        self._deadlines = [deadline]
-        self._ended = ""
-
-    @contextmanager
-    def _call(self) -> Iterator[None]:
-        if self._ended:
-            raise SessionLost(self._ended, transient=False)
-        self._check_time()
-        self._host.tick()
-        try:
-            with self._faults.effect():
-                yield
-        except SessionLost as error:
-            self._ended = self._ended or ("link lost" if error.message == "link lost" else "")
-            raise
-
-    def _check_time(self) -> None:
-        if self._deadlines[-1].spent(self._host.clock.now()):
-            raise DeadlineExceeded(f"the time is up ({self._deadlines[-1].name})")
-
-    @contextmanager
-    def until(self, deadline: Deadline) -> Iterator[None]:
-        self._deadlines.append(deadline)
-        try:
-            yield
-        finally:
-            self._deadlines.pop()
-
-    def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
-        with self._call():
-            if exclusive and path in self._host.files:
-                raise RemoteFileExists(path)
-            self._check_parent(path)
-            self._host.write(path, data)
-
-    def get(self, path: str, limit: int = 1 << 20) -> bytes:
-        with self._call():
-            if path not in self._host.files:
-                raise RemoteFileMissing(path)
-            return self._host.files[path][:limit]
-
-    def make_folder(self, path: str) -> None:
-        with self._call():
-            if path in self._host.folders or path in self._host.files:
-                raise RemoteFileExists(path)
-            self._check_parent(path)
-            self._host.folders.add(path)
-
-    def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:
-        with self._call():
-            if path and path not in self._host.folders:
-                raise RemoteFileMissing(path)
-            return [self._entry(path, name) for name in sorted(self._host.names(path)) if fnmatchcase(name, pattern)]
-
-    def delete(self, path: str) -> None:
-        _check_deletable(path)
-        with self._call():
-            if self._host.names(path):
-                raise RemoteFolderNotEmpty("not empty")
-            self._host.files.pop(path, None)
-            self._host.folders.discard(path)
-
-    def delete_tree(self, path: str) -> None:
-        _check_deletable(path)
-        with self._call():
-            if path.rpartition("\\")[2] in self._host.daemons:
-                raise SessionLost("in use", transient=True)
-            inside = f"{path}\\"
-            files, folders = self._host.files, self._host.folders
-            self._host.files = {n: data for n, data in files.items() if n != path and not n.startswith(inside)}
-            self._host.folders = {n for n in folders if n != path and not n.startswith(inside)}
-
-    def install_service(self, name: str) -> None:
-        with self._call():
-            self._host.write(f"{name}.exe", b"MZ")
-            self._host.services.add(name)
-
-    def start(self, service: str, arguments: str) -> int:
-        if len(arguments) > 8000:
-            raise InternalError("too long for PAExec")
-        with self._call():
-            if service not in self._host.services:
-                raise PayloadBlocked(f"there is no service {service}")
-            return self._host.start(arguments)
-
-    def remove_service(self, name: str) -> None:
-        _check_deletable(name)
-        with self._call():
-            free = self._host.clock.now() + self._host.held_programs.pop(name, 0.0)
-            while self._host.clock.now() < free:  # its process has not ended yet
-                self._host.held_programs[name] = free - self._host.clock.now()
-                self._check_time()
-                self._host.clock.sleep(0.05)
-            self._host.held_programs.pop(name, None)
-            self._host.services.discard(name)
-            self._host.files.pop(f"{name}.exe", None)
-
-    def abort(self) -> None:
-        self._ended = "cut off"
-
-    def close(self) -> None:
-        self._ended = self._ended or "closed"
-
-    def _check_parent(self, path: str) -> None:
-        parent = path.rpartition("\\")[0]
-        if parent and parent not in self._host.folders:
-            raise RemoteFileMissing(path)
-
-    def _entry(self, folder: str, name: str) -> RemoteFile:
-        path = f"{folder}\\{name}" if folder else name
-        written = self._host.written.get(path, self._host.clock.wall().timestamp())
-        return RemoteFile(name, len(self._host.files.get(path, b"")), path in self._host.folders, written, written)
-
-
-def _check_deletable(path: str) -> None:
-    if "/" in path or any(part in ("", ".", "..") or part != part.strip() for part in path.split("\\")):
-        raise InternalError(f"{path!r} is not a name below %SystemRoot%")
-
-
-class FakeTransports:
-    """Opens sessions with the model; `down` is what it raises instead."""
-
-    def __init__(self, host: Windows, faults: Faults) -> None:
-        self.host, self.faults = host, faults
-        self.down: VsspcError | None = None
-        self.opened = 0
-
-    def open(self, deadline: Deadline) -> FakeTransport:
-        self.opened += 1
-        if self.down is not None:
-            raise self.down
-        return FakeTransport(self.host, self.faults, deadline)
-
-
-class FakeRsync:
-    """`vsspc.ports.RsyncClient`: reads what the model's daemon serves."""
-
-    def __init__(self, host: Windows) -> None:
-        self.host = host
-
-    def fetch(
-        self, *, address: str, port: int, module: str, user: str, password: str, folder: str, deadline: Deadline
-    ) -> Mapping[str, bytes]:
-        run = folder.removeprefix("vsspc-")
-        if run not in self.host.daemons:
-            raise DaemonNotReady("refused")
-        secret = self.host.files.get(rf"vsspc\runs\{run}\rsyncd.secrets", b"").decode()
-        if secret != f"{user}:{password}\n":
-            raise WrongContent("auth failed")
-        before = {f"{folder}/before.txt": f"{run}\r\n".encode()}
-        if self.host.serves == "live":
-            return {**before, f"{folder}/after.txt": f"{run}\r\n".encode()}
-        return before if self.host.serves == "shadow" and run in self.host.shadows else {}
+def _forever() -> Body:
+    yield None
+    return 0
 
 
 def owner_of(host: Windows) -> object:
