@@ -15,6 +15,16 @@
     service-stuck    a service that should stop stays STOP_PENDING
     pipe-slow        seconds=N                the service's pipe appears late
 
+Between the clients and the SMB server (vsspc.lab.link; rsync's port is not behind it):
+
+    link-drop        connections are reset now, and new ones refused; with `times` the next N are taken and reset
+    link-cut         [after=N] [lost=request|answer]    N more of the clients' SMB messages pass, counted over all
+                     connections. The one after them (request) does not, or (answer) passes, and is carried out, but
+                     its answer does not; the connection ends. `times` times; without it again and again
+    link-delay       seconds=N                everything takes so much longer, in each direction
+    link-silent      [after=N]                nothing passes any more (once N more messages have), but every connection
+                     stays, and new ones are taken. When cleared, all that was held back passes: as if it had been late
+
 `times` says how often (None: until it is cleared). Unknown names are refused.
 """
 
@@ -39,6 +49,10 @@ NAMES = frozenset(
         "antivirus",
         "service-stuck",
         "pipe-slow",
+        "link-drop",
+        "link-cut",
+        "link-delay",
+        "link-silent",
     )
 )
 

@@ -28,6 +28,7 @@ from vsspc.lab.events import Events
 from vsspc.lab.faults import Fault, Faults
 from vsspc.lab.guardian import Groups
 from vsspc.lab.launch import Launch, LaunchError
+from vsspc.lab.link import Link
 from vsspc.lab.model import FirewallRule, Process, Windows
 from vsspc.lab.paths import SYSTEM
 from vsspc.lab.samba import Account, Encryption, Samba, SambaError
@@ -49,6 +50,9 @@ FOLDERS = ("Windows\\System32", "Windows\\Temp", "Users\\Public", "Program Files
 _PORT_NAME = "port-taken"
 OF_OUR_SERVICES = frozenset(("antivirus", "service-stuck", "pipe-slow"))
 """Faults of the service manager, and so not to be had from Wine's."""
+OF_LINK = frozenset(("link-drop", "link-cut", "link-delay", "link-silent"))
+OF_SMB = OF_LINK
+"""Faults that need an SMB server."""
 
 
 class LabError(Exception):
@@ -88,8 +92,8 @@ class Lab:
         # Others may look through it: smbd does, as the connected user. The secrets in it have modes of their own.
         self.state.chmod(0o755)
         self.address = address or _free_address()
-        self.smb_port = smb_port or _free_port(self.address)
-        self.rsync_port = rsync_port or _free_port(self.address)
+        self.smb_port = smb_port or _free_port(self.address, but=(rsync_port,))
+        self.rsync_port = rsync_port or _free_port(self.address, but=(self.smb_port,))
         self.accounts = tuple(accounts)
         self.bundle_without = tuple(bundle_without)
         self.events = Events(str(self.state / "events.jsonl"))
@@ -112,6 +116,7 @@ class Lab:
         self.services = ServiceManager(self._local, self.events)
         self.windows.services = lambda: [service.name for service in self.services.services() if not service.builtin]
         self._samba: Samba | None = None
+        self._link: Link | None = None
         self._wire: Wire | WineWire | None = None
         self._wine: WineWire | None = None
         self._prefix: Prefix | None = None
@@ -126,10 +131,14 @@ class Lab:
             places = {"ADMIN$": self._share("C:") / "Windows"} | {
                 f"{volume.letter[0]}$": Path(volume.root) for volume in self.windows.volumes.by_letter.values()
             }
+            behind = _free_port(self.address, but=(self.smb_port, self.rsync_port))
+            self._link = Link(
+                address=self.address, port=self.smb_port, behind=behind, faults=self.faults, events=self.events
+            )
             self._samba = Samba(
                 state=self.state / "w",
                 address=self.address,
-                port=self.smb_port,
+                port=behind,
                 shares={share: places[share] for share in shares},
                 accounts=self.accounts,
                 name=name,
@@ -196,17 +205,27 @@ class Lab:
             remove_tree(str(self.state))
 
     async def _power_on(self) -> None:
-        if self._wire is not None and self._samba is not None:
+        if self._wire is not None:
             await self._wire.start()
+            await self._serve_smb()
+
+    async def _power_off(self) -> None:
+        if self._wire is not None:
+            await self._end_smb()
+            await self._wire.stop()
+
+    async def _serve_smb(self) -> None:
+        if self._samba is not None and self._link is not None:
             await self._samba.start()
             if self._samba.pid is not None:
                 self._groups.add(self._samba.pid)
+            await self._link.start()
 
-    async def _power_off(self) -> None:
-        if self._wire is not None and self._samba is not None:
+    async def _end_smb(self) -> None:
+        if self._samba is not None and self._link is not None:
+            await self._link.stop()
             pid = self._samba.pid
             await self._samba.stop()
-            await self._wire.stop()
             if pid is not None:
                 self._groups.discard(pid)
 
@@ -289,15 +308,19 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
 
     # ------------------------------------------------------------------ what happens to it
 
-    def inject(self, name: str, times: int | None = None, **parameters: object) -> None:
+    async def inject(self, name: str, times: int | None = None, **parameters: object) -> None:
         """Put a fault in force (see vsspc.lab.faults). Raise ValueError, OSError."""
         if self._wine is not None and name in OF_OUR_SERVICES:
             raise ValueError(f"{name}: only the lab's own service manager can be told to do that")
+        if self._link is None and name in OF_SMB:
+            raise ValueError(f"{name}: this host has no SMB server")
         fault = self.faults.add(name, times, **parameters)
         self.events.log("fault", fault=name, times=times, **{f"p_{key}": value for key, value in parameters.items()})
         self._apply(fault)
+        if self._link is not None and name in OF_LINK:
+            await self._link.inject(fault)
 
-    def clear(self, name: str | None = None) -> None:
+    async def clear(self, name: str | None = None) -> None:
         """End a fault, or all."""
         self.faults.clear(name)
         self.events.log("fault-cleared", fault=name)
@@ -310,6 +333,8 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
         given.pipe_delay = slow.number("seconds", 0.5) if slow else 0.0
         if not self.faults.has(_PORT_NAME):
             self._release_port()
+        if self._link is not None:
+            await self._link.clear()
 
     def _apply(self, fault: Fault) -> None:
         """Do what a fault needs beyond being in force."""
@@ -339,17 +364,10 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
 
     async def cut(self, *, seconds: float = 0.0) -> None:
         """Cut every SMB connection; the host goes on and takes new ones after that time. rsyncd is not touched."""
-        if self._samba is None or self._wire is None:
-            return
         async with self._powering:
-            pid = self._samba.pid
-            await self._samba.stop()
-            if pid is not None:
-                self._groups.discard(pid)
+            await self._end_smb()
             await asyncio.sleep(seconds)
-            await self._samba.start()
-            if self._samba.pid is not None:
-                self._groups.add(self._samba.pid)
+            await self._serve_smb()
         self.events.log("cut")
 
     async def launch(self, executable: str, arguments: str, *, account: str = SYSTEM) -> int:
@@ -411,6 +429,7 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             "kill": self.windows.processes.kill,
             "kill_wine": self._kill_wine,
             "service_sessions": self._service_sessions,
+            "link": self._link_status,
             "plant_process": self.plant_process,
             "plant_shadow": self._plant_shadow,
             "plant_letter": self._plant_letter,
@@ -441,6 +460,12 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             if one.image.lower() not in known
         ]
         return found
+
+    def _link_status(self) -> dict[str, int]:
+        """Return what went over the link to the SMB server (see Link.status)."""
+        if self._link is None:
+            raise ValueError("this host has no SMB server")
+        return self._link.status()
 
     def _service_sessions(self) -> int:
         """Return how many clients have the service manager open."""
@@ -475,10 +500,12 @@ def _free_address() -> str:
     return f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"
 
 
-def _free_port(address: str) -> int:
-    """Return a port that is free on this address now."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port = probe.getsockname()[1]
-    assert isinstance(port, int)
-    return port
+def _free_port(address: str, *, but: Collection[int | None]) -> int:
+    """Return a port that is free on this address now, and none of those that somebody will take soon."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind((address, 0))
+            port = probe.getsockname()[1]
+        assert isinstance(port, int)
+        if port not in but:
+            return port
