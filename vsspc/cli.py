@@ -10,15 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
-from dataclasses import asdict
-from datetime import datetime
 from importlib import import_module
 
 import click
 
 from vsspc import __version__
 from vsspc.core.errors import InternalError, VsspcError
-from vsspc.core.words import Lease, State, check_host_name
+from vsspc.core.words import State, check_host_name
 
 
 class _Commands(click.Group):
@@ -185,48 +183,19 @@ def _post(config_path: str | None, client: str, address: str, transfer_ok: bool)
 
 
 def _status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> None:
-    from vsspc import wiring
+    from vsspc import status, wiring
 
     store = wiring.state_files(wiring.load_config(config_path))
-    leases: list[Lease] = []
-    unreadable: list[VsspcError] = []
-    for name in hosts or store.hosts():
-        try:
-            lease = store.load(check_host_name(name))
-        except VsspcError as error:
-            unreadable.append(error)
-        else:
-            leases.append(lease or Lease(host=name, address=""))
+    found = status.read(store, hosts or store.hosts())
     if as_json:
-        click.echo(json.dumps([_record(lease) for lease in leases], indent=1))
-    else:
-        for lease in leases:
-            click.echo(_words(lease))
-        if not leases and not unreadable:
-            click.echo("This server holds nothing on any host.")
-    if unreadable:
-        for other in unreadable[1:]:
-            click.echo(f"vsspc: ERROR {other.line()}")
-        raise unreadable[0]
-
-
-def _record(lease: Lease) -> dict[str, object]:
-    return {**asdict(lease), "volumes": [volume.name for volume in lease.volumes]}
-
-
-def _words(lease: Lease) -> str:
-    held = ", ".join(dict.fromkeys(resource.kind.value.replace("_", " ") for resource in lease.held))
-    meaning = {
-        State.IDLE: "never used",
-        State.WAIT: f"a dump may be running; holds {held}",
-        State.CLOSED: "nothing is left there",
-        State.OWING: f"OWES the release of {held}; the next run settles it, or `vsspc sweep {lease.host}` now",
-    }.get(lease.state, f"in step {lease.state.value}; holds {held or 'nothing yet'}")
-    since = ""
-    if lease.changed:
-        since = f" (run {lease.run}, {datetime.fromisoformat(lease.changed).astimezone():%Y-%m-%d %H:%M:%S %z})"
-    trouble = f"\n    last error: {lease.error}" if lease.error else ""
-    return f"{lease.host}: {meaning}{since}{trouble}"
+        click.echo(json.dumps([status.record(one) for one in found], indent=1))
+    for one in found if not as_json else ():
+        click.echo(status.words(one))
+    if not found and not as_json:
+        click.echo("This server holds nothing on any host.")
+    codes = [one.exit_code for one in found if isinstance(one, VsspcError)]
+    if codes:
+        sys.exit(codes[0])
 
 
 def _hosts(config_path: str | None) -> list[str]:
@@ -241,7 +210,7 @@ def _hosts(config_path: str | None) -> list[str]:
 
 
 def _sweep(config_path: str | None, client: str, address: str | None, waiting: bool, dismiss: bool) -> None:
-    from vsspc import wiring
+    from vsspc import status, wiring
     from vsspc.core.errors import LeaseUnreadable
 
     config = wiring.load_config(config_path)
@@ -253,7 +222,7 @@ def _sweep(config_path: str | None, client: str, address: str | None, waiting: b
             lease = None
         address = lease.address if lease else client
     with wiring.host_run(config, client, address, log) as run:
-        click.echo(f"vsspc: {_words(run.sweep(also_waiting=waiting, dismiss=dismiss))}")
+        click.echo(f"vsspc: {status.words(run.sweep(also_waiting=waiting, dismiss=dismiss))}")
 
 
 def _selftest(config_path: str | None, client: str, address: str | None, as_json: bool) -> None:
