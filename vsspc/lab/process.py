@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -163,6 +164,20 @@ class LabProcess:
         """Unlock it."""
         self.tell("unlock", path=path)
 
+    def configure(self, **changes: str) -> None:
+        """Change keys of the lab's vsspc.toml; each value is TOML. Raise LabFailed for a key that is not there once.
+
+        A plain key is one of [defaults]; `timeouts__map` is `map` of [defaults.timeouts], `retry__map` of [defaults.retry].
+        """
+        lines = self.config.read_text("utf-8").splitlines(keepends=True)
+        for name, value in changes.items():
+            table, _, key = f"defaults.{name.replace('__', '.')}".rpartition(".")
+            found = [at for at, (where, line) in enumerate(_with_tables(lines)) if where == table and _key(line) == key]
+            if len(found) != 1:
+                raise LabFailed(f"{self.config} has {len(found)} times the key {key} in [{table}]")
+            lines[found[0]] = f"{key} = {value}\n"
+        self.config.write_text("".join(lines), "utf-8")
+
     def inject(self, name: str, times: int | None = None, **parameters: Any) -> None:
         """Put a fault in force (see vsspc.lab.faults)."""
         self.tell("inject", name=name, times=times, **parameters)
@@ -196,3 +211,17 @@ class LabProcess:
     def plant(self, what: str, **parameters: Any) -> Any:
         """Put something on the host that is not ours: process, shadow, letter, rule or service."""
         return self.tell(f"plant_{what}", **parameters)
+
+
+def _with_tables(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each line of a TOML file with the table that it belongs to."""
+    table = ""
+    for line in lines:
+        header = re.fullmatch(r"\[([\w.]+)\]\s*", line)
+        table = header[1] if header else table
+        yield table, line
+
+
+def _key(line: str) -> str:
+    """Return the key of a line, empty when it has none."""
+    return line.partition("=")[0].strip() if "=" in line else ""
