@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fakes.windows import FOREIGN_FILES, FOREIGN_SERVICES, FakeTransports, Faults, Windows
+from tests.fakes import foreign
+from tests.fakes.windows import FakeTransports, Windows
 from vsspc.core.deadline import Deadline
 from vsspc.ports import Transport
 
@@ -16,7 +17,7 @@ class ModelHost:
 
     def __init__(self) -> None:
         self._windows = Windows(CLOCK)
-        self._transports = FakeTransports(self._windows, Faults())
+        self._transports = FakeTransports(self._windows)
 
     def open(self, deadline: Deadline) -> Transport:
         return self._transports.open(deadline)
@@ -25,15 +26,14 @@ class ModelHost:
         return self._windows.files.get(path)
 
     def place(self, path: str, data: bytes) -> None:
-        parts = path.split("\\")[:-1]
-        self._windows.folders |= {"\\".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-        self._windows.write(path, data)
+        self._windows.root.make_parents(path, self._windows.wall())
+        self._windows.write(f"C:\\Windows\\{path}", data)
 
     def names(self, path: str = "") -> set[str]:
-        return self._windows.names(path) - set(FOREIGN_FILES)
+        return self._windows.root.names(path) - {name.split("\\")[0] for name in foreign.FILES}
 
     def services(self) -> set[str]:
-        return self._windows.services - FOREIGN_SERVICES
+        return set(self._windows.services) - foreign.SERVICES
 
     def started(self) -> list[str]:
         return list(self._windows.started)

@@ -58,6 +58,7 @@ class Windows:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self._epoch = clock.wall().timestamp() - clock.now()
         self.processes = Processes(clock)
         self.processes.at_end = self._ended
         self.programs = programs.SYSTEM
@@ -101,7 +102,7 @@ class Windows:
 
     def wall(self) -> float:
         """Return the host's own clock, in seconds since the epoch; `clock_offset` is how far it is off ours."""
-        return self.clock.wall().timestamp() - (self.clock.now() - self.processes.time) + self.clock_offset
+        return self._epoch + self.processes.time + self.clock_offset
 
     # Files, by their full paths.
 
@@ -200,7 +201,7 @@ class Windows:
 
     def place_live(self, volume: str, path: str, data: bytes) -> None:
         """Put a file that is not ours on a volume, or change it there."""
-        self.volumes[volume].make_parents(path)
+        self.volumes[volume].make_parents(path, self.wall())
         parts = path.split("\\")
         self.theirs |= {(volume, "\\".join(parts[: depth + 1])) for depth in range(len(parts))}
         self.write(f"{volume}\\{path}", data)

@@ -104,16 +104,14 @@ def test_pre_serves_and_post_leaves_nothing(world: World) -> None:
 
 
 def test_the_secret_is_on_the_host_only_after_the_shadow_copy_is_held(world: World) -> None:
-    seen: list[bool] = []
-    hold = world.host._hold
+    seen: dict[str, bool] = {}
 
-    def watched(folder: str, run: str) -> None:
-        seen.append(any("secrets" in name for name in world.host.files))
-        hold(folder, run)
+    def watched(job: str, run: str) -> None:
+        seen[job] = any("secrets" in name for name in world.host.files)
 
-    world.host._hold = watched  # type: ignore[method-assign]
+    world.host.at_job = watched
     world.pre()
-    assert seen == [False]
+    assert (seen["hold"], seen["serve"]) == (False, True)
 
 
 def test_post_twice_and_without_a_pre_is_no_error(world: World) -> None:
@@ -221,7 +219,7 @@ def test_a_host_that_was_restarted_during_the_dump_is_settled_and_the_dump_spoil
 
 def test_a_shadow_copy_that_vanished_spoils_only_a_transfer_that_was_called_good(world: World) -> None:
     world.pre()
-    del world.host.shadows[world.lease().run]
+    world.host.vanish()
     assert world.post(transfer_ok=False).state is State.CLOSED
     world.assert_clean()
 
@@ -341,17 +339,10 @@ def test_sweep_leaves_a_waiting_run_alone(world: World) -> None:
 def test_the_lease_is_written_before_each_effect(world: World) -> None:
     seen: dict[str, set[str]] = {}
 
-    def spy(name: str) -> None:
-        method = getattr(world.host, f"_{name}")
+    def watched(job: str, run: str) -> None:
+        seen[job] = {one.kind.value for one in world.lease().held}
 
-        def watched(folder: str, run: str) -> None:
-            seen[name] = {one.kind.value for one in world.lease().held}
-            method(folder, run)
-
-        setattr(world.host, f"_{name}", watched)
-
-    for job in ("prepare", "hold", "map", "serve"):
-        spy(job)
+    world.host.at_job = watched
     world.pre()
     assert "run_folder" in seen["prepare"] and "service" in seen["prepare"]
     assert "shadow_set" in seen["hold"]
