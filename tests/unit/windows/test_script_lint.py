@@ -37,7 +37,7 @@ CODES = {
     for name, value in vars(scripts).items()
     if isinstance(value, int) and re.fullmatch(r"[A-Z_]+_(?:FAILED|MISSING|MAPPED)", name)
 }
-"""Our own exit codes, as scripts.py names them."""
+"""Our own exit codes, as vsspc.windows.scripts names them."""
 
 VOCABULARY = {
     "cmd": "echo off setlocal cd d call if exist not errorlevel else for in do goto exit b set a geq equ md rd s q del f"
@@ -135,7 +135,7 @@ def _faults_of_flow(line: str, labels: set[str]) -> Iterator[str]:
         if not code:
             yield "exit /b without a code"
         elif code.isdigit() and int(code) and int(code) not in CODES:
-            yield f"scripts.py does not document the exit code {code}"
+            yield f"vsspc.windows.scripts does not document the exit code {code}"
     if re.search(r"\bexit(?! /b)\b", line) and not line.endswith("& exit"):
         yield "exit ends more than the script"
     for number in re.findall(r"\d+", line) if re.match(r"if %|set /a", line) else ():
@@ -255,12 +255,8 @@ def test_every_exit_code_of_ours_is_one_of_its_own_and_far_from_those_of_program
 
 def test_every_script_of_the_module_is_linted() -> None:
     makers = {"prepare", "hold", "held", "release", "settle", "map_job", "unmap", "serve"}
-    helpers = {"job", "arguments_for", "raw", "device_order"}
-    functions = {
-        name
-        for name, value in vars(scripts).items()
-        if callable(value) and getattr(value, "__module__", "") == scripts.__name__ and name[0].islower()
-    }
+    helpers = {"arguments_for", "raw", "device_order"}
+    functions = {name for name in scripts.__all__ if name[0].islower()}
     assert functions == makers | helpers, "a new script goes into `rendered`"
 
 

@@ -1,0 +1,47 @@
+r"""The command scripts of a run, as text. Nothing here is executed on this server.
+
+House rules for the language, so that the scripts mean the same in every Windows and in Wine's cmd:
+ASCII, CRLF, lines under 8191 characters; no `&&` or `||` and no exit code of `call FILE` (Wine gets both wrong); no
+`timeout` (refuses a redirected stdin), so `ping` to the loopback address is the sleep; system programs by their full
+path; nothing depends on words that Windows translates, only on exit codes, files and numbers.
+
+What comes from outside never reaches these texts: volumes, drive letters, device names, ports, addresses and run ids
+are checked by their types before they get here.
+"""
+
+from vsspc.windows.scripts.hold import TICK_SECONDS, held, hold, release, settle
+from vsspc.windows.scripts.language import (
+    ACL_FAILED,
+    DEFINE_FAILED,
+    MARKER_FAILED,
+    NOT_MAPPED,
+    RULE_FAILED,
+    VOLUME_MISSING,
+    arguments_for,
+)
+from vsspc.windows.scripts.mapping import DeviceTool, device_order, map_job, raw, unmap
+from vsspc.windows.scripts.prepare import prepare
+from vsspc.windows.scripts.serve import FSTAB, serve
+
+__all__ = [
+    "ACL_FAILED",
+    "DEFINE_FAILED",
+    "FSTAB",
+    "MARKER_FAILED",
+    "NOT_MAPPED",
+    "RULE_FAILED",
+    "TICK_SECONDS",
+    "VOLUME_MISSING",
+    "DeviceTool",
+    "arguments_for",
+    "device_order",
+    "held",
+    "hold",
+    "map_job",
+    "prepare",
+    "raw",
+    "release",
+    "serve",
+    "settle",
+    "unmap",
+]

@@ -1,0 +1,158 @@
+"""The job `hold`, the holder, and what takes a run down: how a shadow copy set is made, held and released."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vsspc.core.words import Volume
+from vsspc.windows.names import (
+    AFTER,
+    BEFORE,
+    HELD,
+    HOME,
+    OWNER_FILE,
+    RELEASE_REPORT,
+    RUNS,
+    SETVAR,
+    STOP,
+    STOPPING,
+    Names,
+)
+from vsspc.windows.scripts.language import MARKER_FAILED, SYSTEM, crlf, job
+
+TICK_SECONDS = 1
+"""One turn of the holder's watch loop: `ping -n 2` waits one second between its two echoes."""
+BEAT_TICKS = 16
+"""How often the holder looks for connections, in ticks; a power of two only because it reads well."""
+
+
+def _marker(names: Names, volume: Volume, file: str) -> str:
+    return rf"{volume.name}\{names.marker_folder}\{file}"
+
+
+def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
+    """Return the job that makes and holds the shadow copy set: it lives as long as vshadow lives.
+
+    `-nw`: without writers. With them vshadow declares a FULL backup, which may truncate the logs of databases
+    (microsoft/Windows-classic-samples, VShadow `create.cpp`: VSS_BT_FULL and BackupComplete(true)).
+    """
+    body = []
+    for volume in volumes:
+        marker = _marker(names, volume, BEFORE)
+        body += [
+            rf'md "{volume.name}\{names.marker_folder}"',
+            f'>"{marker}" echo {nonce}',
+            f'if not exist "{marker}" exit /b {MARKER_FAILED}',
+        ]
+    script, held = names.full(SETVAR), names.full("held.cmd")
+    body += [
+        rf"bin\{names.requester_image} -nw -script={script} -exec={held} {' '.join(v.name for v in volumes)}",
+        "set rc=%errorlevel%",
+        "call release.cmd",
+        "exit /b %rc%",
+    ]
+    # Nobody came back for the run: its folder goes too, our owner file, and the folders above if they are empty. All on
+    # one line with `exit`, since the script that cmd would go on reading is gone. The owner file goes after the run, so
+    # that no other server begins before. A program that was just ended may keep its file for a moment: hence five tries.
+    folder, owner = rf'"%SystemRoot%\{names.folder}"', rf'"%SystemRoot%\{OWNER_FILE}"'
+    wait = rf'"{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul'
+    farewell = [
+        "if not exist expired exit /b 0",
+        rf'"{SYSTEM}\find.exe" "{names.run}" {owner} >nul',
+        "set ours=%errorlevel%",
+        'cd /d "%SystemRoot%"',
+        (
+            f"(for %%N in (1 2 3 4 5) do if exist {folder} (rd /s /q {folder} & if exist {folder} {wait}))"
+            rf' & rd "%SystemRoot%\{RUNS}" & (if "%ours%"=="0" del /f /q {owner}) & rd "%SystemRoot%\{HOME}" & exit'
+        ),
+    ]
+    return job("hold", body, after=farewell)
+
+
+def held(
+    names: Names, volumes: Sequence[Volume], nonce: str, *, port: int, max_ttl: float, idle_ttl: float
+) -> str:
+    """Return what vshadow executes once the shadow copies exist: the holder, and the dead man's switch.
+
+    It ends, and with it the shadow copies, when the file `stop` appears (it answers with `stopping`), after `max_ttl` seconds, or when for
+    `idle_ttl` seconds no TCP connection to the daemon's port was seen. `netstat -n` lists connections only, no
+    listeners, so the port in a local address is enough and no translated word is read.
+    """
+    max_ticks, idle_ticks = max(1, int(max_ttl / TICK_SECONDS)), max(1, int(idle_ttl / TICK_SECONDS))
+    return crlf(
+        [
+            "@echo off",
+            "setlocal",
+            f'cd /d "{names.full("").rstrip(chr(92))}"',
+            *(f'>"{_marker(names, volume, AFTER)}" echo {nonce}' for volume in volumes),
+            f">{HELD}.tmp echo {HELD}",
+            f"ren {HELD}.tmp {HELD}",
+            "set /a ticks=0",
+            "set /a idle=0",
+            ":watch",
+            f"if exist {STOP} goto end",
+            rf'"{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul',
+            "set /a ticks+=1",
+            "set /a idle+=1",
+            f"if %ticks% geq {max_ticks} goto expired",
+            f"set /a beat=ticks %% {BEAT_TICKS}",
+            "if not %beat%==0 goto watch",
+            rf'"{SYSTEM}\netstat.exe" -n >netstat.txt',
+            rf'"{SYSTEM}\find.exe" ":{port} " netstat.txt >nul',
+            "if not errorlevel 1 set /a idle=0",
+            f"if %idle% geq {idle_ticks} goto expired",
+            "goto watch",
+            ":expired",
+            ">expired echo %ticks%",
+            ":end",
+            f">{STOPPING} echo {STOPPING}",
+            "call release.cmd",
+            "exit /b 0",
+        ]
+    )
+
+
+def release(names: Names, volumes: Sequence[Volume]) -> str:
+    """Return the script that takes everything of the run down but the shadow copies and the folder. Safe to repeat.
+
+    The holder calls it at its end; the job `settle` calls it when there is no holder any more. It reports in
+    RELEASE_REPORT: exit codes of taskkill (128: no such process) and netsh (1: no such rule), and what is left.
+    """
+    lines = [
+        "@echo off",
+        "setlocal",
+        f'cd /d "{names.full("").rstrip(chr(92))}"',
+        rf'"{SYSTEM}\taskkill.exe" /f /t /im {names.daemon_image} >nul 2>&1',
+        ">release.tmp echo daemon=%errorlevel%",
+        "if exist unmap.cmd call unmap.cmd",
+        rf'"{SYSTEM}\netsh.exe" advfirewall firewall delete rule name="{names.rule}" >nul 2>&1',
+        ">>release.tmp echo firewall=%errorlevel%",
+        "if exist rsyncd.secrets del /f /q rsyncd.secrets",
+    ]
+    for volume in volumes:
+        folder = rf"{volume.name}\{names.marker_folder}"
+        lines += [
+            rf'if exist "{folder}\{BEFORE}" del /f /q "{folder}\{BEFORE}"',
+            rf'if exist "{folder}\{AFTER}" del /f /q "{folder}\{AFTER}"',
+            rf'if exist "{folder}" rd "{folder}"',
+            rf'if exist "{folder}" >>release.tmp echo marker={volume.name}',
+        ]
+    return crlf(
+        [
+            *lines,
+            f"if exist {RELEASE_REPORT} del /f /q {RELEASE_REPORT}",
+            f"ren release.tmp {RELEASE_REPORT}",
+            "exit /b 0",
+        ]
+    )
+
+
+def settle(names: Names) -> str:
+    """Return the job for a run without a holder: release all, then tell whether its vshadow still lives."""
+    return job(
+        "settle",
+        [
+            "call release.cmd",
+            rf'"{SYSTEM}\tasklist.exe" /fi "imagename eq {names.requester_image}" /fo csv /nh',
+        ],
+    )

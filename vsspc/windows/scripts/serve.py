@@ -1,0 +1,23 @@
+"""The job `serve`: the firewall rule and the daemon."""
+
+from __future__ import annotations
+
+from vsspc.windows.names import Names, cygwin_path
+from vsspc.windows.scripts.language import RULE_FAILED, SYSTEM, job
+
+
+def serve(names: Names, *, system_root: str, port: int, client: str, firewall: bool) -> str:
+    """Return the job that is the daemon: it ends only when rsync ends. The exit code is rsync's (10: port in use)."""
+    image = names.full(rf"bin\{names.daemon_image}")
+    add = (
+        rf'"{SYSTEM}\netsh.exe" advfirewall firewall add rule name="{names.rule}" dir=in action=allow protocol=TCP'
+        rf' localport={port} remoteip={client} profile=any program="{image}"'
+    )
+    rule = [add, f"if errorlevel 1 exit /b {RULE_FAILED}"]
+    config = cygwin_path(system_root, names.path("rsyncd.conf"))
+    daemon = [rf"bin\{names.daemon_image} --daemon --no-detach --config={config}", "exit /b %errorlevel%"]
+    return job("serve", [*(rule if firewall else []), *daemon])
+
+
+FSTAB = "none /cygdrive cygdrive binary,posix=0,user,noacl 0 0\n"
+"""Cygwin's etc/fstab beside `bin`: no mapping of ACLs to modes (the line of BackupPC's cygwin-rsyncd package)."""
