@@ -157,7 +157,7 @@ def _pre(config_path: str | None, client: str, address: str, kind: str) -> None:
     with wiring.host_run(config, client, address, log) as run:
         log.info("pre", type=kind[:20], address=address)
         lease = run.pre(programs)
-    modules = ", ".join(volume.letter for volume in lease.volumes)
+    modules = ", ".join(volume.module for volume in lease.volumes)
     took = time.monotonic() - began
     log.info("pre.done", run=lease.run, took=round(took, 3))
     say(

@@ -258,6 +258,7 @@ def lease_from(content: bytes) -> Lease:
         changed=str(record["changed"])[:40],
         error=str(record["error"])[:2000],
         proved=record["proved"] is True,
+        live=record.get("live") is True,
     )
 
 

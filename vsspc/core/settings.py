@@ -7,8 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+from vsspc.core.errors import ConfigError
 from vsspc.core.words import Volume
+
+EngineChoice = Literal["auto", "vshadow", "diskshadow", "wmi"]
+"""What makes the shadow copies; `auto`: the best that the host and the bundle have (vsspc.resources.engines)."""
+Policy = Literal["required", "prefer"]
+"""When no shadow copy can be had: `required` fails the dump; `prefer` serves the live disk if `live` is set too."""
+MappingChoice = Literal["auto", "letter", "link"]
+"""How rsyncd reaches a shadow copy: by a drive letter, by a directory link; `auto`: a letter, a link when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +47,21 @@ DEFAULT_RETRY: Mapping[str, RetryTuning] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSettings:
-    """The settings of one host."""
+    """The settings of one host.
+
+    `writers`: with VSS writers. `exclude_writers`: ids of writers that are left out then, in braces, in lower case.
+    `live`: a consent to serve the live disk, of use with `policy = "prefer"` only.
+    """
 
     host: str
     address: str
     volumes: tuple[Volume, ...] = (Volume("C:"),)
+    engine: EngineChoice = "auto"
+    writers: bool = False
+    exclude_writers: tuple[str, ...] = ()
+    policy: Policy = "required"
+    live: bool = False
+    mapping: MappingChoice = "auto"
     smb_port: int = 445
     encrypt: bool = True
     rsync_port: int = 10873
@@ -57,6 +76,13 @@ class HostSettings:
     teardown_fails_post: bool = False
     timeouts: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_TIMEOUTS))
     retry: Mapping[str, RetryTuning] = field(default_factory=lambda: dict(DEFAULT_RETRY))
+
+    def __post_init__(self) -> None:
+        modules: dict[str, Volume] = {}
+        for volume in self.volumes:
+            other = modules.setdefault(volume.module.lower(), volume)
+            if other is not volume:
+                raise ConfigError(f"the volumes {other.name} and {volume.name} are both served as {volume.module}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,10 @@ from dataclasses import dataclass, field, replace
 from vsspc.core.errors import ConfigError
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
-_VOLUME = re.compile(r"[A-Z]:")
+_COMPONENT = r"[A-Za-z0-9_-](?:[A-Za-z0-9 _.-]{0,252}[A-Za-z0-9_-])?"
+_VOLUME = re.compile(rf"[A-Z]:(?:\\{_COMPONENT}){{0,8}}")
+_LONGEST_VOLUME = 120
+"""Characters of a volume's name; a shadow copy's marker and a path below it must still fit into MAX_PATH (260)."""
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
 _ADDRESS = re.compile(r"[0-9A-Za-z:](?:[0-9A-Za-z.:_%-]{0,253}[0-9A-Za-z])?")
 
@@ -39,18 +42,34 @@ def check_address(address: str) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Volume:
-    """A volume of the host, by drive letter: `C:`."""
+    r"""A volume of the host, by drive letter (`C:`) or by the folder where it is mounted (`C:\Mounts\Data`).
+
+    A run goes on without an `optional` one that is missing or of a kind that VSS cannot copy.
+    """
 
     name: str
+    optional: bool = False
 
     def __post_init__(self) -> None:
-        if not _VOLUME.fullmatch(self.name):
-            raise ConfigError(f"{self.name[:80]!a} is not a volume", advice='Write volumes like "C:".')
+        if not _VOLUME.fullmatch(self.name) or len(self.name) > _LONGEST_VOLUME:
+            raise ConfigError(
+                f"{self.name[:80]!a} is not a volume", advice=r'Write volumes like "C:" or "C:\Mounts\Data" (mounted there).'
+            )
 
     @property
     def letter(self) -> str:
-        """`C`, which is also the name of the rsyncd module (BackupPC's share)."""
+        """The drive letter, `C`: for a mounted folder, that of the volume where the folder lies."""
         return self.name[0]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the volume is mounted in a folder, and has no letter of its own here."""
+        return len(self.name) > 2
+
+    @property
+    def module(self) -> str:
+        """The name of the rsyncd module, which is BackupPC's share: `C`, or `C_Mounts_Data`."""
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", self.name).rstrip("_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +143,8 @@ class Lease:
 
     `held` lists what is presumed to exist (it was attempted and its release is not confirmed), oldest first; after
     trouble it may hold resources of more than one run. `proved`: after the transfer, the shadow copy was still there.
-    Times are ISO 8601 with offset.
+    `volumes` are those that are served. `live`: no shadow copy could be had, and the live disk is served, as the host's
+    settings allow. Times are ISO 8601 with offset.
     """
 
     host: str
@@ -137,6 +157,7 @@ class Lease:
     changed: str = ""
     error: str = ""
     proved: bool = False
+    live: bool = False
 
     def holding(self, resource: Resource) -> Lease:
         """Return the lease with the resource in `held`."""

@@ -33,13 +33,13 @@ def prove(
         found = rsync.fetch(
             address=address,
             port=port,
-            module=volume.letter,
+            module=volume.module,
             user=user,
             password=password,
             folder=folder,
             deadline=deadline,
         )
         if f"{folder}/{AFTER}" in found:
-            raise WrongContent(f"module {volume.letter} serves the live volume {volume.name}, not the shadow copy")
+            raise WrongContent(f"module {volume.module} serves the live volume {volume.name}, not the shadow copy")
         if found.get(f"{folder}/{BEFORE}", b"").strip() != run.encode("ascii"):
-            raise WrongContent(f"module {volume.letter} does not serve this run's shadow copy of {volume.name}")
+            raise WrongContent(f"module {volume.module} does not serve this run's shadow copy of {volume.name}")

@@ -56,7 +56,7 @@ def rsyncd_conf(
     ]
     for mapping in mappings:
         lines += [
-            f"[{mapping.copy.volume.letter}]",
+            f"[{mapping.copy.volume.module}]",
             f"    path = /cygdrive/{mapping.drive[0].lower()}/",
             "    read only = true",
             "    list = false",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vsspc.core.errors import ConfigError
+from vsspc.core.settings import HostSettings
 from vsspc.core.words import Volume, check_address, check_host_name
 
 
@@ -30,7 +31,24 @@ def test_an_address_that_could_be_an_option_is_refused(address: str) -> None:
         check_address(address)
 
 
-@pytest.mark.parametrize("name", ["c:", "C", "C:\\", "CC:", "1:", "C:&"])
-def test_a_volume_is_a_letter_and_a_colon(name: str) -> None:
+BAD_VOLUMES = ["c:", "C", "C:\\", "CC:", "1:", "C:&", "C:x", r"C:\a\\", r"C:\a\\b", r"C:\..\x", r"C:\a.", r"C:\a ", r"C:\ a"]
+
+
+@pytest.mark.parametrize("name", [*BAD_VOLUMES, r"C:\a&b", r"C:\a%b", r"C:\ä", "C:/a", "C:\\a\n", "C:\\" + "a" * 120])
+def test_a_volume_is_a_letter_and_a_colon_or_a_folder_of_plain_names(name: str) -> None:
     with pytest.raises(ConfigError):
         Volume(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "is_folder"),
+    [("C:", "C", False), (r"C:\Mounts\Data", "C_Mounts_Data", True), (r"E:\SQL Server\db-1.x", "E_SQL_Server_db-1.x", True)],
+)
+def test_the_module_of_a_volume_is_made_of_its_name(name: str, module: str, is_folder: bool) -> None:
+    volume = Volume(name)
+    assert (volume.module, volume.is_folder, volume.letter) == (module, is_folder, name[0])
+
+
+def test_two_volumes_are_never_served_under_one_name() -> None:
+    with pytest.raises(ConfigError, match="both served as C_a_b"):
+        HostSettings(host="h", address="h", volumes=(Volume(r"C:\a_b"), Volume(r"C:\a\b")))
