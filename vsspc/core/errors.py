@@ -25,7 +25,9 @@
     │   ├── SnapshotBusy          31
     │   ├── WriterFailed          32
     │   ├── SnapshotNoSpace       33
-    │   └── VolumeUnsupported     34
+    │   ├── VolumeUnsupported     34
+    │   ├── RestartNeeded         36
+    │   └── EngineUnusable        37
     ├── SnapshotVanished          35
     ├── MappingConflict           40
     ├── DaemonNotStarted          41
@@ -37,12 +39,24 @@
     └── Interrupted              128 + signal
 
 Each class states its exit code and the administrator's next step (`advice`); BackupPC shows the code times 256.
-A code that is not in this list means failure too. `transient` says whether trying again can help within one run.
+A code that is not in this list means failure too. `transient` says whether the cause may pass by itself within one run;
+`again` how to try again, where the error knows better than the host's tuning. vsspc.engine.retry holds the rule.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """How an error wants to be met with another try: as data, so that who tries again need not know whose error it is."""
+
+    attempts: int | None
+    """How often in all, the first time included; None: until the step's deadline, however often that is."""
+    wait: tuple[float, float] | None = None
+    """Seconds between two attempts, drawn between the least and the most; None: the host's own tuning."""
 
 
 class VsspcError(Exception):
@@ -52,9 +66,12 @@ class VsspcError(Exception):
     transient: bool = False
     advice: ClassVar[str] = "Report it, with the JSON log of the run."
 
-    def __init__(self, message: str, *, transient: bool | None = None, advice: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, transient: bool | None = None, advice: str | None = None, again: Again | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.again = again
         self.host: str | None = None
         self.step: str | None = None
         if transient is not None:
@@ -253,6 +270,20 @@ class VolumeUnsupported(SnapshotFailed):
 
     exit_code = 34
     advice = "Correct `volumes` for this host: only local NTFS or ReFS volumes can be copied."
+
+
+class RestartNeeded(SnapshotFailed):
+    """VSS works again only after the host was restarted."""
+
+    exit_code = 36
+    advice = "Restart the host."
+
+
+class EngineUnusable(SnapshotFailed):
+    """The configured engine cannot be used on this host."""
+
+    exit_code = 37
+    advice = 'Give this host another `engine`, or "auto".'
 
 
 class SnapshotVanished(VsspcError):

@@ -1,18 +1,25 @@
-"""Retries: tenacity's policy from a host's tuning. The one place that imports tenacity.
+"""Retries: tenacity's policy from a host's tuning and an error's own advice. The one place that imports tenacity.
 
-Only errors that call themselves transient are tried again, and never past the deadline: the last pause is not begun
-when the deadline would pass in it.
+The rule, for the error that an attempt ended with:
+
+1. It is tried again only if it calls itself transient, or says how (`VsspcError.again`).
+2. *How often*: as the error says, else the tuning's `attempts`; never more than the tuning's `attempts`. An error that
+   asks for "until the deadline" (`again.attempts` is None) is not counted at all.
+3. *How long between*: as the error says, else from the tuning's `wait`, doubling, with jitter; never more than the
+   tuning's `cap`.
+4. Nothing waits past the deadline: a pause that would end at it or later is not begun, and the last error stands.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
 
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import VsspcError
+from vsspc.core.errors import Again, VsspcError
 from vsspc.core.settings import RetryTuning
 from vsspc.ports import Clock, Log
 
@@ -29,7 +36,29 @@ def call(
     log: Log,
     on: type[VsspcError],
 ) -> T:
-    """Return what `effect` returns; try again as tuned while its error is a transient `on`. Raise its last error."""
+    """Return what `effect` returns; try again while its error is an `on` that the rule above gives another try.
+
+    Raise its last error.
+    """
+    as_tuned = wait_exponential_jitter(multiplier=tuning.wait, max=tuning.cap, jitter=tuning.wait / 2)
+    counted = 0
+
+    def worth_another(error: BaseException) -> bool:
+        return isinstance(error, on) and (error.transient or error.again is not None)
+
+    def pause(state: RetryCallState) -> float:
+        again = _again(state)
+        return as_tuned(state) if again is None or again.wait is None else min(random.uniform(*again.wait), tuning.cap)
+
+    def enough(state: RetryCallState) -> bool:
+        nonlocal counted
+        allowed = tuning.attempts
+        if (again := _again(state)) is not None:
+            if again.attempts is None:
+                return no_time_left(state)
+            allowed = min(again.attempts, allowed)
+        counted += 1
+        return counted >= allowed or no_time_left(state)
 
     def no_time_left(state: RetryCallState) -> bool:
         return deadline.spent(clock.now() + state.upcoming_sleep)
@@ -38,15 +67,18 @@ def call(
         error = state.outcome.exception() if state.outcome else None
         log.warning("retry", what=what, attempt=state.attempt_number, wait=round(state.upcoming_sleep, 2), why=str(error))
 
-    def worth_another(error: BaseException) -> bool:
-        return isinstance(error, on) and error.transient
-
     policy = Retrying(
-        stop=lambda state: stop_after_attempt(tuning.attempts)(state) or no_time_left(state),
-        wait=wait_exponential_jitter(multiplier=tuning.wait, max=tuning.cap, jitter=tuning.wait / 2),
+        stop=enough,
+        wait=pause,
         retry=retry_if_exception(worth_another),
         sleep=clock.sleep,
         before_sleep=tell,
         reraise=True,
     )
     return policy(effect)
+
+
+def _again(state: RetryCallState) -> Again | None:
+    """Return the advice of the error that the attempt ended with."""
+    error = state.outcome.exception() if state.outcome else None
+    return error.again if isinstance(error, VsspcError) else None
