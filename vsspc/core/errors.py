@@ -248,21 +248,27 @@ class SnapshotBusy(SnapshotFailed):
 
     exit_code = 31
     transient = True
-    advice = "Another backup program is at work there; move one of the two, or raise retry.snapshot."
+    advice = "Another backup program is at work there; move one of the two, or raise timeouts.snapshot."
 
 
 class WriterFailed(SnapshotFailed):
     """A VSS writer failed."""
 
     exit_code = 32
-    advice = "Run `vssadmin list writers` on the host and restart the service of the writer that failed."
+    advice = (
+        "Run `vssadmin list writers` on the host and restart the service of the writer that failed; or dump without it"
+        " (`exclude_writers`, `writers = false`)."
+    )
 
 
 class SnapshotNoSpace(SnapshotFailed):
     """There is no room for the shadow copy's changes."""
 
     exit_code = 33
-    advice = "Look at `vssadmin list shadowstorage` on the host; `vssadmin resize shadowstorage` makes room."
+    advice = (
+        "Look at `vssadmin list shadowstorage` on the host; `vssadmin resize shadowstorage /for=C: /on=C: /maxsize=20%`"
+        " makes room, with your volume in the place of C:."
+    )
 
 
 class VolumeUnsupported(SnapshotFailed):
