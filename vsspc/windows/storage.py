@@ -15,7 +15,8 @@ from vsspc.core.errors import SnapshotNoSpace
 from vsspc.core.words import Volume
 
 _VOLUME = re.compile(r"(?:\(([^()\r\n]{1,200})\))?\\\\\?\\Volume(\{[0-9a-fA-F-]{36}\})\\")
-_FIGURE = re.compile(r"(\d[\d.,]*)[^\w(]*([A-Za-z]{1,10})?[^\d(]*(\(\d{1,3}[^\d)]*%\))?\s*$|(\(\d{1,3}[^\d)]*%\))\s*$")
+_SHARE = r"(\(\d{1,3}[^\d)]*%\))"
+_FIGURE = re.compile(rf"(\d[\d.,]*)(?: ([A-Za-z]{{1,10}})(?=[ (]|$))?[^\d(]*{_SHARE}?\s*$|{_SHARE}\s*$")
 _LINE_END = 60
 """Characters at the end of a line in which a figure is looked for."""
 

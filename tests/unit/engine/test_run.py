@@ -232,8 +232,8 @@ def test_the_hresult_is_the_error_and_the_run_is_undone(world: World) -> None:
     world.assert_clean()
 
 
-def test_a_busy_vss_is_tried_again_as_tuned(world: World) -> None:
-    world.host.hold_result = (2, b"- Returned HRESULT = 0x80042316\r\n")
+def test_a_volume_in_use_is_tried_again_as_tuned(world: World) -> None:
+    world.host.hold_result = (2, b"- Returned HRESULT = 0x8004231d\r\n")
     with pytest.raises(VsspcError):
         world.pre()
     assert world.log.names().count("retry") == 2
