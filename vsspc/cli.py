@@ -1,4 +1,4 @@
-"""The command line: `vsspc pre|post|status|sweep|selftest|lab`. The only place that ends the process.
+"""The command line: `vsspc pre|post|status|sweep|selftest|config|lab`. The only place that ends the process.
 
 Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so the order is kept.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module
 
 import click
 
 from vsspc import __version__
-from vsspc.core.errors import InternalError, VsspcError
+from vsspc.core.errors import ConfigError, InternalError, VsspcError
 from vsspc.core.words import State, check_host_name
 
 
@@ -43,26 +43,31 @@ def vsspc(context: click.Context, config_path: str | None) -> None:
 
 
 _client = click.option("--client", required=True, metavar="NAME", help="BackupPC's name of the host.")
+_set = click.option(
+    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the host, over the file's. Repeatable."
+)
 
 
 @vsspc.command()
 @_client
 @click.option("--host", "address", required=True, metavar="ADDRESS", help="Where the host is reached.")
 @click.option("--type", "kind", default="full", metavar="full|incr", help="The kind of dump, for the log.")
+@_set
 @click.pass_obj
-def pre(config_path: str | None, client: str, address: str, kind: str) -> None:
+def pre(config_path: str | None, client: str, address: str, kind: str, sets: tuple[str, ...]) -> None:
     """Take a snapshot of the host and serve it by rsyncd, for DumpPreUserCmd."""
-    _run(lambda: _pre(config_path, client, address, kind), client)
+    _run(lambda: _pre(config_path, sets, client, address, kind), client)
 
 
 @vsspc.command()
 @_client
 @click.option("--host", "address", required=True, metavar="ADDRESS", help="Where the host is reached.")
 @click.option("--xfer-ok", default="0", metavar="0|1", help="BackupPC's $xferOK.")
+@_set
 @click.pass_obj
-def post(config_path: str | None, client: str, address: str, xfer_ok: str) -> None:
+def post(config_path: str | None, client: str, address: str, xfer_ok: str, sets: tuple[str, ...]) -> None:
     """Take everything down on the host again, for DumpPostUserCmd."""
-    _run(lambda: _post(config_path, client, address, xfer_ok == "1"), client)
+    _run(lambda: _post(config_path, sets, client, address, xfer_ok == "1"), client)
 
 
 @vsspc.command()
@@ -80,6 +85,7 @@ def status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> No
 @click.option("--host", "address", metavar="ADDRESS", help="Where the one host is reached [as in its lease].")
 @click.option("--waiting", is_flag=True, help="Also a run that waits for its post: its dump is lost.")
 @click.option("--dismiss", is_flag=True, help="Also what another server holds there: its dump is lost.")
+@_set
 @click.pass_obj
 def sweep(
     config_path: str | None,
@@ -88,13 +94,14 @@ def sweep(
     address: str | None,
     waiting: bool,
     dismiss: bool,
+    sets: tuple[str, ...],
 ) -> None:
     """Release what is owed on hosts."""
     if everything == bool(clients) or (address and len(clients) != 1):
         raise click.UsageError("Name hosts, or give --all; --host goes with one host.")
 
     def each(client: str) -> Callable[[], None]:
-        return lambda: _sweep(config_path, client, address, waiting, dismiss)
+        return lambda: _sweep(config_path, sets, client, address, waiting, dismiss)
 
     _run_each({client: each(client) for client in clients or _hosts(config_path)})
 
@@ -103,10 +110,41 @@ def sweep(
 @click.argument("client", metavar="HOST")
 @click.option("--host", "address", metavar="ADDRESS", help="Where the host is reached [as in its lease, or by name].")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
+@_set
 @click.pass_obj
-def selftest(config_path: str | None, client: str, address: str | None, as_json: bool) -> None:
+def selftest(config_path: str | None, client: str, address: str | None, as_json: bool, sets: tuple[str, ...]) -> None:
     """Try a whole run on the host, without a dump; print a report to attach to an issue."""
-    _run(lambda: _selftest(config_path, client, address, as_json), client)
+    _run(lambda: _selftest(config_path, sets, client, address, as_json), client)
+
+
+@vsspc.group()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@config.command()
+@click.argument("client", metavar="HOST")
+@click.option("--explain", is_flag=True, help="Say behind each value where it was set.")
+@_set
+@click.pass_obj
+def show(config_path: str | None, client: str, explain: bool, sets: tuple[str, ...]) -> None:
+    """Print what applies to a host (its name in BackupPC), as TOML."""
+    _run(lambda: _show(config_path, sets, client, explain), client)
+
+
+@config.command()
+@click.pass_obj
+def check(config_path: str | None) -> None:
+    """Read the file; say that it is in order, or everything that is not."""
+    _run(lambda: _check(config_path), None)
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON schema of the file, for editors."""
+    from vsspc.config.show import schema as of_file
+
+    click.echo(of_file())
 
 
 def main() -> None:
@@ -146,12 +184,12 @@ def _fail(error: VsspcError) -> None:
     sys.exit(error.exit_code)
 
 
-def _pre(config_path: str | None, client: str, address: str, kind: str) -> None:
+def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str, kind: str) -> None:
     from vsspc import wiring
     from vsspc.log import say
 
     began = time.monotonic()
-    config = wiring.load_config(config_path)
+    config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command="pre")
     programs = wiring.host_bundle(config, client)
     with wiring.host_run(config, client, address, log) as run:
@@ -167,12 +205,12 @@ def _pre(config_path: str | None, client: str, address: str, kind: str) -> None:
     )
 
 
-def _post(config_path: str | None, client: str, address: str, transfer_ok: bool) -> None:
+def _post(config_path: str | None, sets: Sequence[str], client: str, address: str, transfer_ok: bool) -> None:
     from vsspc import wiring
     from vsspc.log import say
 
     began = time.monotonic()
-    config = wiring.load_config(config_path)
+    config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command="post")
     with wiring.host_run(config, client, address, log) as run:
         lease = run.post(transfer_ok=transfer_ok)
@@ -209,11 +247,13 @@ def _hosts(config_path: str | None) -> list[str]:
     return found
 
 
-def _sweep(config_path: str | None, client: str, address: str | None, waiting: bool, dismiss: bool) -> None:
+def _sweep(
+    config_path: str | None, sets: Sequence[str], client: str, address: str | None, waiting: bool, dismiss: bool
+) -> None:
     from vsspc import status, wiring
     from vsspc.core.errors import LeaseUnreadable
 
-    config = wiring.load_config(config_path)
+    config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command="sweep")
     if address is None:
         try:
@@ -225,11 +265,30 @@ def _sweep(config_path: str | None, client: str, address: str | None, waiting: b
         click.echo(f"vsspc: {status.words(run.sweep(also_waiting=waiting, dismiss=dismiss))}")
 
 
-def _selftest(config_path: str | None, client: str, address: str | None, as_json: bool) -> None:
+def _selftest(config_path: str | None, sets: Sequence[str], client: str, address: str | None, as_json: bool) -> None:
     from vsspc.selftest import run
 
     # The log's lines for people are no JSON.
     with redirect_stdout(sys.stderr if as_json else sys.stdout):
-        report = run(config_path, client, address)
+        report = run(config_path, client, address, sets)
     click.echo(report.as_json() if as_json else report.as_text())
     sys.exit(report.exit_code)
+
+
+def _show(config_path: str | None, sets: Sequence[str], client: str, explain: bool) -> None:
+    from vsspc.config import load, path_of
+    from vsspc.config.show import shown
+
+    click.echo(shown(load(path_of(config_path), sets), client, explain=explain))
+
+
+def _check(config_path: str | None) -> None:
+    from vsspc.config import path_of, read
+
+    path = path_of(config_path)
+    _, wrong = read(path)
+    for one in wrong:
+        click.echo(f"{path}: {one}")
+    if wrong:
+        raise ConfigError(f"{path} has {len(wrong)} error{'s' if len(wrong) > 1 else ''}")
+    click.echo(f"{path}: ok")

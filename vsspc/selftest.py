@@ -93,17 +93,17 @@ class Report:
         return "\n".join(lines)
 
 
-def run(config_path: str | None, host: str, address: str | None) -> Report:
+def run(config_path: str | None, host: str, address: str | None, sets: Sequence[str] = ()) -> Report:
     """Take a snapshot of the host, prove it, take it down; return the report, of a failure too. Raise nothing of ours.
 
-    `address` is where the host is reached; without it, where its lease says, or else by its name.
+    `address` is where the host is reached; without it, where its lease says, or else by its name. `sets`: `--set`.
     """
     began = time.monotonic()
     report = Report(host=host if host.isprintable() else ascii(host))
     error: VsspcError | None = None
     try:
         check_host_name(host)
-        config = wiring.load_config(config_path)
+        config = wiring.load_config(config_path, sets)
         error = _tried(config, host, address, report)
         _tell_lease(config, host, report)
         if error is None and report.left:
@@ -174,7 +174,7 @@ def _waits(config: Config, host: str, ours: Lease) -> bool:
 def _tell_plan(config: Config, host: str, programs: Bundle, report: Report) -> None:
     table = config.host_table(host)
     report.engine = table.engine
-    report.volumes = [name.upper() for name in table.volumes]
+    report.volumes = [one.path for one in table.volumes]
     report.letters_by = "dosdev.exe" if programs.has_dosdev else "PowerShell"
     report.bundle = {name: _build(programs.files[name]) for name in PROGRAMS if name in programs.files}
 

@@ -6,10 +6,9 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
 from vsspc import config as configuration
@@ -26,9 +25,9 @@ from vsspc.log import open_log
 from vsspc.ports import Log, Transport
 
 
-def load_config(path: str | None) -> Config:
-    """Return the configuration: `path`, else $VSSPC_CONFIG, else /etc/vsspc/vsspc.toml. Raise ConfigError."""
-    return configuration.load(Path(path or os.environ.get("VSSPC_CONFIG") or configuration.DEFAULT_PATH))
+def load_config(path: str | None, sets: Sequence[str] = ()) -> Config:
+    """Return the configuration in a file, or where it is looked for, with `--set` options over it. Raise ConfigError."""
+    return configuration.load(configuration.path_of(path), sets)
 
 
 def state_files(config: Config) -> StateFiles:

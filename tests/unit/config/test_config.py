@@ -67,7 +67,7 @@ def test_all_problems_are_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
     ("text", "words"),
     [
         ('[defaults]\nvolumes = ["C:", "c:"]\n', "twice"),
-        ('[defaults]\npre_timeout = "60s"\nteardown_reserve = "90s"\n', "longer than its teardown_reserve"),
+        ('[defaults]\npre_timeout = "60s"\nteardown_reserve = "90s"\n', "must be longer than teardown_reserve"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, text: str, words: str) -> None:

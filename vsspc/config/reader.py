@@ -1,0 +1,184 @@
+"""The configuration, read and checked as a whole: every problem of the file and of the options at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vsspc.config import layers, options, problems
+from vsspc.config.layers import Layer
+from vsspc.config.lines import Key, line_of, lines_of_keys
+from vsspc.config.problems import Problem
+from vsspc.config.tables import File, HostTable
+from vsspc.core.errors import ConfigError
+from vsspc.core.settings import HostSettings, RetryTuning
+from vsspc.core.words import check_address, check_host_name
+
+_PATTERN = re.compile(r"[A-Za-z0-9._*?\[\]!-]{1,253}")
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The settings of one host, and the layer that each one was set in; a key that is not there has its default."""
+
+    table: HostTable
+    origins: Mapping[Key, Layer]
+
+
+class Config:
+    """A configuration that was read and found good, with the options of the command line over it."""
+
+    def __init__(self, path: Path, text: str, raw: Mapping[str, Any], file: File, over: Sequence[Layer]) -> None:
+        self.path = path
+        self.state_dir = file.state_dir
+        self.log_file = file.log_file
+        self._text = text
+        self._raw = raw
+        self._over = over
+
+    def effective(self, host: str) -> Effective:
+        """Return what applies to a host. Raise ConfigError for its name, and for settings that contradict each other."""
+        found = layers.of_file(self._raw, check_host_name(host)) + list(self._over)
+        effective, wrong = _combined(found)
+        if wrong:
+            raise _error(self.path, _in_words(self._text, wrong)).at(host=host)
+        return effective
+
+    def host_table(self, host: str) -> HostTable:
+        """Return the effective table of a host."""
+        return self.effective(host).table
+
+    def settings(self, host: str, address: str) -> HostSettings:
+        """Return a host's settings. Raise ConfigError when its name, address or settings cannot be used."""
+        table = self.host_table(host)
+        return HostSettings(
+            host=host,
+            address=check_address(address),
+            volumes=tuple(one.volume for one in table.volumes),
+            engine=table.engine,
+            writers=table.writers,
+            exclude_writers=tuple(one.lower() for one in table.exclude_writers),
+            policy=table.policy,
+            live=table.live,
+            mapping=table.mapping,
+            smb_port=table.smb_port,
+            encrypt=table.encrypt,
+            rsync_port=table.rsync_port,
+            rsync_user=table.rsync_user,
+            firewall=table.firewall,
+            max_ttl=table.max_ttl,
+            idle_ttl=table.idle_ttl,
+            pre_timeout=table.pre_timeout,
+            post_timeout=table.post_timeout,
+            teardown_reserve=table.teardown_reserve,
+            teardown_fails_post=table.teardown_failure == "fail",
+            timeouts=dict(table.timeouts),
+            retry={name: RetryTuning(tuned.attempts, tuned.wait, tuned.cap) for name, tuned in table.retry},
+        )
+
+    def top(self) -> dict[str, Path]:
+        """Return the keys of the file that are of no host."""
+        return {"state_dir": self.state_dir, "log_file": self.log_file}
+
+    def hosts(self) -> list[str]:
+        """Return the names and patterns of hosts in the file."""
+        return list(self._raw.get("host", {}))
+
+    def lines(self) -> dict[Key, int]:
+        """Return the line of each key in the file."""
+        return lines_of_keys(self._text)
+
+
+def load(path: Path, sets: Sequence[str] = ()) -> Config:
+    """Read and check the file, and the `--set` options for it. Raise ConfigError that names every problem."""
+    config, found = read(path, sets)
+    if config is None:
+        raise _error(path, found)
+    return config
+
+
+def read(path: Path, sets: Sequence[str] = ()) -> tuple[Config | None, list[str]]:
+    """Return the configuration, or None and what is wrong, in words. Raise ConfigError for a file that is no TOML."""
+    text, raw = _read(path)
+    wrong = _check_file(raw)
+    over = []
+    for option in sets:
+        try:
+            layer = options.layer(option)
+            HostTable.model_validate(layer.values)
+            over.append(layer)
+        except ValidationError as error:
+            wrong += problems.of_validation(error, HostTable, options.shown(option))
+        except ValueError as error:
+            wrong.append(Problem((), str(error), options.shown(option)))
+    if wrong:
+        return None, _in_words(text, wrong)
+    return Config(path, text, raw, File.model_validate(raw), over), []
+
+
+def _in_words(text: str, wrong: Sequence[Problem]) -> list[str]:
+    """Return each problem in words, once, in the order of the file; the options come last."""
+    lines = lines_of_keys(text) if any(not one.option for one in wrong) else {}
+    found = sorted((one.option != "", line_of(one.key, lines), one.words(line_of(one.key, lines))) for one in wrong)
+    return list(dict.fromkeys(words for _, _, words in found))
+
+
+def _error(path: Path, found: Sequence[str]) -> ConfigError:
+    of_file = not all(one.startswith("--set ") for one in found)
+    return ConfigError((f"{path}: " if of_file else "") + "; ".join(found))
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        text = path.read_bytes().decode("utf-8")
+        return text, tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no configuration file {path}", advice="Write one, or name it with --config or VSSPC_CONFIG."
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError; a number of 5000 digits
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+
+
+def _check_file(raw: Mapping[str, Any]) -> list[Problem]:
+    """Check every table by itself, and over those that count with it; the latter where all of them are good."""
+    wrong = []
+    try:
+        File.model_validate(raw)
+    except ValidationError as error:
+        wrong = problems.of_validation(error, File)
+    hosts = raw.get("host", {})
+    if not isinstance(hosts, dict):
+        return wrong
+    bad = {one.key[: 2 if one.key[:1] == ("host",) else 1] for one in wrong}
+    wrong += problems.of_names(hosts, _usable)
+    if ("defaults",) not in bad:
+        for found in [layers.of_file({**raw, "host": {}}, ""), *(layers.of_file(raw, name) for name in hosts)]:
+            if not any(layer.place in bad for layer in found):
+                wrong += _combined(found)[1]
+    return wrong
+
+
+def _combined(found: list[Layer]) -> tuple[Effective, list[Problem]]:
+    """Put layers, each of which was found good, over each other; return also what they contradict each other in."""
+    merged = layers.merged(found)
+    table = HostTable.model_validate(layers.nested({key: value for key, (value, _) in merged.items()}))
+    effective = Effective(table, {key: layer for key, (_, layer) in merged.items()})
+    return effective, problems.of_combination(table, effective.origins, found)
+
+
+def _usable(name: str) -> bool:
+    if layers.is_pattern(name):
+        return _PATTERN.fullmatch(name) is not None
+    try:
+        return check_host_name(name) == name
+    except ConfigError:
+        return False
