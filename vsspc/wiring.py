@@ -56,7 +56,12 @@ def host_run(config: Config, host: str, address: str, log: Log) -> Iterator[Host
     clock, state = SystemClock(), state_files(config)
     transports = _Abortable(
         PsexecTransportFactory(
-            host=settings.address, port=settings.smb_port, credentials=account, clock=clock, encrypt=settings.encrypt
+            host=settings.address,
+            port=settings.smb_port,
+            credentials=account,
+            clock=clock,
+            encrypt=settings.encrypt,
+            service_seconds=settings.timeouts["service"],
         )
     )
     ports = Ports(

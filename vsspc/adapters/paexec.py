@@ -69,8 +69,6 @@ _PIPE_GONE: Final = frozenset({0xC00000B0, 0xC00000B1, 0xC000014B, 0xC000020C, 0
 #: A program whose process has not ended yet: CANNOT_DELETE, SHARING_VIOLATION, DELETE_PENDING.
 _STILL_MAPPED: Final = frozenset({0xC0000121, 0xC0000043, 0xC0000056})
 
-#: How long a service that has just been started may take to make its pipe; usually milliseconds.
-_PIPE_SECONDS: Final = 15.0
 #: How long a removed service's process may live on. PAExec looks 5 s + 2 s after a stop whether it is idle
 #: (ServiceImpl.cpp, StopServiceAsync).
 _REMOVAL_SECONDS: Final = 12.0
@@ -91,11 +89,15 @@ def payload() -> bytes:
 
 
 class Services:
-    """The host's service manager and PAExec's services in it. Every method is to be called inside `Link.bounded`."""
+    """The host's service manager and PAExec's services in it. Every method is to be called inside `Link.bounded`.
 
-    def __init__(self, link: Link, files: Files) -> None:
+    `pipe_seconds`: how long a service that has just been started may take to make its pipe; usually it is milliseconds.
+    """
+
+    def __init__(self, link: Link, files: Files, pipe_seconds: float) -> None:
         self._link = link
         self._files = files
+        self._pipe_seconds = pipe_seconds
         self._api = SCMRApi(link.session)
         self._api.open()
         self._manager = self._api.open_sc_manager_w(
@@ -242,7 +244,7 @@ class Services:
                 self._pipes[service] = self._link.patiently(
                     lambda: self._open_pipe(service),
                     again=lambda exc: status_of(exc) in _PIPE_NOT_YET,
-                    seconds=_PIPE_SECONDS,
+                    seconds=self._pipe_seconds,
                 )
             except SMBException as exc:
                 if status_of(exc) not in _PIPE_NOT_YET:

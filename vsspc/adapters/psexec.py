@@ -11,6 +11,7 @@ from vsspc.adapters.smb import Files, Link
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import AccessRefused, InternalError, PayloadBlocked, SessionLost, VsspcError
 from vsspc.core.secret import Credentials
+from vsspc.core.settings import DEFAULT_TIMEOUTS
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
 
 _STATUS_ACCESS_DENIED = 0xC0000022
@@ -100,16 +101,24 @@ class PsexecTransport:
 
 
 class PsexecTransportFactory:
-    """Opens sessions with one host."""
+    """Opens sessions with one host. `service_seconds`: from the start of our service to its first answer."""
 
     def __init__(
-        self, *, host: str, port: int, credentials: Credentials, clock: Clock, encrypt: bool = True
+        self,
+        *,
+        host: str,
+        port: int,
+        credentials: Credentials,
+        clock: Clock,
+        encrypt: bool = True,
+        service_seconds: float = DEFAULT_TIMEOUTS["service"],
     ) -> None:
         self._host = host
         self._port = port
         self._credentials = credentials
         self._clock = clock
         self._encrypt = encrypt
+        self._service_seconds = service_seconds
         self._opening: Link | None = None
 
     def open(self, deadline: Deadline) -> PsexecTransport:
@@ -122,7 +131,11 @@ class PsexecTransportFactory:
             link.open(self._host, self._port, self._credentials, self._encrypt)
             files = Files(link.bounded("opening ADMIN$", lambda: link.share("ADMIN$"), explain=_explain_share))
             doing = "opening the service manager"
-            services = link.bounded(doing, lambda: Services(link, files), explain=lambda exc: _explain_manager(exc, doing))
+            services = link.bounded(
+                doing,
+                lambda: Services(link, files, self._service_seconds),
+                explain=lambda exc: _explain_manager(exc, doing),
+            )
             return PsexecTransport(link, files, services)
         except BaseException:
             link.close()

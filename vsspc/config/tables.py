@@ -151,6 +151,17 @@ class TimeoutTable(_Table):
     )
     map: Seconds = Field(default=DEFAULT_TIMEOUTS["map"], description="Drive letters or links for the shadow copies.")
     rsyncd_up: Seconds = Field(default=DEFAULT_TIMEOUTS["rsyncd_up"], description="The start of rsyncd and the proof of content.")
+    service: Seconds = Field(
+        default=DEFAULT_TIMEOUTS["service"], description="From the start of our service program to its first answer."
+    )
+    proof: Seconds = Field(default=DEFAULT_TIMEOUTS["proof"], description="One reading of the markers through rsyncd.")
+    last_proof: Seconds = Field(
+        default=DEFAULT_TIMEOUTS["last_proof"], description="How long post asks whether the shadow copy is still served."
+    )
+    answer: Seconds = Field(
+        default=DEFAULT_TIMEOUTS["answer"],
+        description="How long the holder on the host may take to see that it is to stop; then a job ends it.",
+    )
 
 
 class HostTable(_Table):

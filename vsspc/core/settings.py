@@ -36,6 +36,11 @@ DEFAULT_TIMEOUTS: Mapping[str, float] = {
     "snapshot": 300.0,
     "map": 60.0,
     "rsyncd_up": 60.0,
+    # Waits within the steps and post: a slow host, or a slow line to it, may need more.
+    "service": 15.0,
+    "proof": 5.0,
+    "last_proof": 20.0,
+    "answer": 5.0,
 }
 
 DEFAULT_RETRY: Mapping[str, RetryTuning] = {

@@ -31,8 +31,6 @@ from vsspc.windows.answers import Surroundings
 
 _ADVANCING = STEPS.keys() | {State.WAIT}
 """The states that must not be entered without a lease that says so."""
-PROOF_SECONDS = 20.0
-"""How long post asks the daemon whether the shadow copy is still there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,7 +329,9 @@ class HostRun:
             self._fail(SnapshotVanished(f"the run was ended before its post came{why}"))
             return
         fields = ports.sessions.read(lease.host)
-        limit = Deadline.after(ports.clock.now(), PROOF_SECONDS, "the last proof").sooner(self._limit)
+        limit = Deadline.after(
+            ports.clock.now(), self._settings.timeouts["last_proof"], "timeouts.last_proof"
+        ).sooner(self._limit)
         try:
             if fields is None:
                 raise WrongContent("the session file of the run is gone")

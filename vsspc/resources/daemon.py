@@ -19,8 +19,6 @@ from vsspc.windows.rsyncdconf import DaemonSettings, rsyncd_conf, secrets_file
 
 RSYNC_SOCKET_ERROR = 10
 """rsync(1): "Error in socket I/O": for a daemon that just started, the port could not be bound."""
-ATTEMPT_SECONDS = 5.0
-"""How long one reading of the markers may take: a stranger at the port may accept us and say nothing."""
 WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
@@ -70,9 +68,10 @@ def release_session_file(site: Site, resource: Resource) -> None:
 
 def _await_proof(site: Site, run: str, told: DaemonSettings, password: str) -> None:
     """Prove the content as soon as the daemon answers; find out why when it does not."""
+    seconds = site.settings.timeouts["proof"]  # a stranger at the port may accept us and say nothing
     pause, wrong_since = FIRST, float("inf")
     while True:
-        attempt = Deadline.after(site.clock.now(), ATTEMPT_SECONDS, "one proof").sooner(site.deadline)
+        attempt = Deadline.after(site.clock.now(), seconds, "timeouts.proof").sooner(site.deadline)
         try:
             prove(
                 site.rsync,

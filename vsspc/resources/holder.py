@@ -16,9 +16,6 @@ from vsspc.windows import scripts
 from vsspc.windows.answers import release_report, requester_lives
 from vsspc.windows.names import HELD, RELEASE_REPORT, STOP, STOPPING, Names
 
-ANSWER_SECONDS = 5.0
-"""How long a holder may take to see `stop` and say so: one turn of its loop, on a busy host."""
-
 HELD_KINDS = frozenset({Kind.DAEMON, Kind.FIREWALL_RULE, Kind.MAPPING, Kind.SHADOW_SET})
 """What goes with the holder, all at once."""
 
@@ -55,7 +52,8 @@ def _patience(site: Site) -> float:
 
 def _holder_ends(site: Site, run: str) -> bool:
     """Wait for the holder's answer to `stop`, and then for its end; say whether both came."""
-    limit = Deadline.after(site.clock.now(), ANSWER_SECONDS, "the holder's answer").sooner(site.deadline)
+    seconds = site.settings.timeouts["answer"]
+    limit = Deadline.after(site.clock.now(), seconds, "timeouts.answer").sooner(site.deadline)
     names = Names(run)
 
     def answered() -> bool | None:
