@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,3 +61,13 @@ def nested(values: Mapping[Key, object]) -> dict[str, Any]:
             table = table.setdefault(name, {})
         table[key[-1]] = value
     return root
+
+
+def without(table: Mapping[str, Any], keys: Collection[Key]) -> dict[str, Any]:
+    """Return a table without some keys, however deep."""
+    left = {}
+    for name, value in table.items():
+        below = [key[1:] for key in keys if key[:1] == (name,)]
+        if () not in below:
+            left[name] = without(value, below) if isinstance(value, dict) and below else value
+    return left

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -157,11 +157,16 @@ _RULES = (
 )
 
 
-def of_combination(table: HostTable, origins: Mapping[Key, Layer], order: list[Layer]) -> list[Problem]:
-    """Return the combinations in a host's settings that cannot be meant, each at the key that was set last."""
+def of_combination(
+    table: HostTable, origins: Mapping[Key, Layer], order: list[Layer], doubtful: Collection[Key]
+) -> list[Problem]:
+    """Return the combinations in a host's settings that cannot be meant, each at the key that was set last.
+
+    Those with a `doubtful` key are not looked at: what was wrong with that is told already.
+    """
     found = []
     for rule in _RULES:
-        if rule.broken(table):
+        if rule.broken(table) and not any(key[: len(one)] == one for key in rule.keys for one in doubtful):
             set_here = [key for key in rule.keys if key in origins]
             key = max(set_here, key=lambda one: order.index(origins[one]), default=rule.keys[0])
             layer = origins.get(key)

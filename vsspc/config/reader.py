@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,30 +149,27 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _check_file(raw: Mapping[str, Any]) -> list[Problem]:
-    """Check every table by itself, and over those that count with it; the latter where all of them are good."""
+    """Check every key, then the combinations of those that are good, in every table over the ones that count with it."""
     wrong = []
     try:
         File.model_validate(raw)
     except ValidationError as error:
         wrong = problems.of_validation(error, File)
-    hosts = raw.get("host", {})
-    if not isinstance(hosts, dict):
-        return wrong
-    bad = {one.key[: 2 if one.key[:1] == ("host",) else 1] for one in wrong}
+    sound = layers.without(raw, [one.key for one in wrong])
+    doubtful = {one.key[2:] if one.key[:1] == ("host",) else one.key[1:] for one in wrong}
+    hosts = sound.get("host", {})
     wrong += problems.of_names(hosts, _usable)
-    if ("defaults",) not in bad:
-        for found in [layers.of_file({**raw, "host": {}}, ""), *(layers.of_file(raw, name) for name in hosts)]:
-            if not any(layer.place in bad for layer in found):
-                wrong += _combined(found)[1]
+    for found in [layers.of_file({**sound, "host": {}}, ""), *(layers.of_file(sound, name) for name in hosts)]:
+        wrong += _combined(found, doubtful)[1]
     return wrong
 
 
-def _combined(found: list[Layer]) -> tuple[Effective, list[Problem]]:
-    """Put layers, each of which was found good, over each other; return also what they contradict each other in."""
+def _combined(found: list[Layer], doubtful: Collection[Key] = ()) -> tuple[Effective, list[Problem]]:
+    """Put good layers over each other; return also what they contradict each other in, but for `doubtful` keys."""
     merged = layers.merged(found)
     table = HostTable.model_validate(layers.nested({key: value for key, (value, _) in merged.items()}))
     effective = Effective(table, {key: layer for key, (_, layer) in merged.items()})
-    return effective, problems.of_combination(table, effective.origins, found)
+    return effective, problems.of_combination(table, effective.origins, found, doubtful)
 
 
 def _usable(name: str) -> bool:

@@ -54,7 +54,9 @@ def test_a_host_overrides_single_keys_and_keeps_the_rest(tmp_path: Path) -> None
 
 
 def test_all_problems_are_named_at_once_with_the_nearest_key(tmp_path: Path) -> None:
-    file = write(tmp_path, '[defaults]\nvolums = ["C:"]\nrsync_port = 0\npre_timeout = "ten"\n[host.a]\nengine = "magic"\n')
+    file = write(
+        tmp_path, '[defaults]\nvolums = ["C:"]\nrsync_port = 0\npre_timeout = "ten"\n[host.a]\nengine = "magic"\n'
+    )
     with pytest.raises(ConfigError) as caught:
         config.load(file)
     line = caught.value.line()
