@@ -10,10 +10,15 @@ LIBRARIES = ("cygwin1.dll", "cygz.dll")
 FSTAB = "none /cygdrive cygdrive binary,posix=0,user,noacl 0 0\n"
 
 
-def write_bundle(folder: Path, stand_in: Callable[[str], bytes], *, without: Collection[str] = ()) -> None:
-    """Write the bundle into a new folder; leave out the files named in `without`. `stand_in` makes a tool's program."""
+def write_bundle(
+    folder: Path, stand_in: Callable[[str], bytes], *, without: Collection[str] = (), vshadow: str = "vshadow"
+) -> None:
+    """Write the bundle into a new folder; leave out the files named in `without`.
+
+    `stand_in` makes a tool's program; `vshadow` is the tool that plays vshadow.exe.
+    """
     (folder / "etc").mkdir(parents=True)
-    for name, tool in PROGRAMS.items():
+    for name, tool in (PROGRAMS | {"vshadow.exe": vshadow}).items():
         if name not in without:
             (folder / name).write_bytes(stand_in(tool))
     for name in LIBRARIES:

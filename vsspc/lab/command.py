@@ -10,7 +10,9 @@ from pathlib import Path
 
 import click
 
-from vsspc.lab.host import Lab, LabError
+from vsspc.lab.host import Build, Lab, LabError
+from vsspc.lab.languages import LANGUAGES
+from vsspc.lab.model import Edition
 from vsspc.lab.samba import SambaError
 from vsspc.lab.wine.installation import WineUnavailable
 
@@ -27,7 +29,33 @@ LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
 @click.option("--address", metavar="127.X.Y.Z", help="Where the host listens [a random one].")
 @click.option("--smb-port", type=int, metavar="PORT", help="SMB's port [a free one].")
 @click.option("--rsync-port", type=int, metavar="PORT", help="rsyncd's port [a free one].")
-@click.option("--volume", "volumes", multiple=True, default=("C:",), metavar="X:", help="A volume; repeatable [C:].")
+@click.option(
+    "--volume",
+    "volumes",
+    multiple=True,
+    default=("C:",),
+    metavar="X:",
+    help=r"A volume, or X:\folder for one that is mounted there; with =fat32, =locked (by BitLocker) or =subst"
+    " (a drive that stands for a folder) one that VSS cannot copy; repeatable [C:].",
+)
+@click.option(
+    "--edition",
+    type=click.Choice(["server", "client"]),
+    default="server",
+    help="Of Windows; only a server has diskshadow [server, so that every engine is there].",
+)
+@click.option(
+    "--language",
+    type=click.Choice(sorted(LANGUAGES)),
+    default="english",
+    help="What Windows' own programs print, in bytes of its OEM code page [english].",
+)
+@click.option(
+    "--vshadow",
+    type=click.Choice(["full", "sample", "32bit"]),
+    default="full",
+    help="The bundle's build; the sample knows no -nw, a 32-bit one does not work [full].",
+)
 @click.option("--tick", type=float, default=1.0, metavar="SECONDS", help="What a second lasts in the host's waits [1].")
 @click.option("--without", multiple=True, metavar="FILE", help="A file that the bundle lacks; repeatable.")
 @click.option("--encryption", type=click.Choice(["desired", "required", "off"]), default="desired", help="SMB's.")
@@ -43,6 +71,9 @@ def lab(
     smb_port: int | None,
     rsync_port: int | None,
     volumes: tuple[str, ...],
+    edition: Edition,
+    language: str,
+    vshadow: Build,
     tick: float,
     without: tuple[str, ...],
     encryption: str,
@@ -67,7 +98,10 @@ def lab(
             address=address,
             smb_port=smb_port,
             rsync_port=rsync_port,
-            volumes=[volume.upper() for volume in volumes],
+            volumes=volumes,
+            edition=edition,
+            language=language,
+            vshadow=vshadow,
             tick=tick,
             bundle_without=without,
             with_samba=not no_samba,

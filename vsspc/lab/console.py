@@ -25,6 +25,7 @@ from vsspc.lab import cmdlang
 from vsspc.lab.cmdlang import Arguments, Block, CmdError, For, If, Node, Sequence, Simple
 from vsspc.lab.events import Events
 from vsspc.lab.filecommands import FileCommands
+from vsspc.lab.languages import LANGUAGES
 from vsspc.lab.paths import InvalidName, NoSuchDrive, PathRefused, normalise
 from vsspc.lab.terminal import NO_PATH, Sharing
 
@@ -114,7 +115,7 @@ class Console(FileCommands):
 
         expanded = self.expand(line, frame)
         if frame and self.echo and not expanded.lstrip().startswith("@") and expanded.strip():
-            self.out(f"\r\n{self.cwd}>{expanded.strip()}")
+            self.echo_bytes(f"\r\n{self.cwd}>{expanded.strip()}")
         node = cmdlang.Parser(expanded, more).parse()
         if node is not None:
             self.execute(node, {})
@@ -473,13 +474,13 @@ class Console(FileCommands):
 
     def do_echo(self, rest: str) -> int:
         if rest[:1] in tuple(".:(/\\,;=[]+"):
-            self.out(rest[1:])
+            self.echo_bytes(rest[1:])
         elif not rest.strip():
             self.out(f"ECHO is {'on' if self.echo else 'off'}.")
         elif rest.strip().lower() in ("on", "off"):
             self.echo = rest.strip().lower() == "on"
         else:
-            self.out(rest[1:])
+            self.echo_bytes(rest[1:])
         return 0
 
     def do_ver(self, rest: str) -> int:
@@ -512,7 +513,7 @@ class Console(FileCommands):
             return 0
         shown = sorted(known for known in self.environment if known.upper().startswith(name.strip().upper()))
         for known in shown:
-            self.out(f"{known}={self.environment[known]}")
+            self.echo_bytes(f"{known}={self.environment[known]}")
         if not shown:
             self.err(f"Environment variable {name.strip()} not defined")
         self.errorlevel = 0 if shown else 1
@@ -556,6 +557,7 @@ def main() -> None:
         environment=json.loads(os.environ["VSSPC_LAB_ENVIRONMENT"]),
         tool_socket=given["tool_socket"],
         events=events,
+        language=LANGUAGES[given["language"]],
     )
     try:
         code = console.run(command_of(given["arguments"]))

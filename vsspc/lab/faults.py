@@ -1,15 +1,24 @@
 """What the lab can be told to do wrong, at its start or while it runs.
 
-    vshadow          hresult=0x80042306 [call=…] [phase=com|async|writer]    creation fails like this
-    vshadow-hang     creation never ends (until vshadow is killed, or the fault is cleared)
-    vshadow-slow     seconds=N                creation takes longer
+    vss              hresult=0x80042306 [call=…] [phase=com|async|writer]    the next creation fails like this, whoever
+                     asks for it; wmi gives the return code that the HRESULT means
+    vss-slow         seconds=N                creation takes longer
+    vss-hang         creation never ends (until its requester is killed, or the fault is cleared)
+    vshadow, vshadow-slow, vshadow-hang, diskshadow, diskshadow-slow, diskshadow-hang, wmi, wmi-slow, wmi-hang
+                     the same for one requester; `wmi returned=N [volume=D:]`: Win32_ShadowCopy.Create returns N (1-13)
+    writer           writer=NAME|{id} [state=9] [code=0x800423f3]    a VSS writer fails; several may be in force
     vshadow-sample   a vshadow that was built without VSS_SERVER: no -nw, no -p
+    diskshadow-terse diskshadow does not show the HRESULT of a COM call that failed
+    powershell-missing      there is no powershell.exe
+    powershell-constrained  PowerShell in constrained language mode: no Add-Type, no methods of .NET
+    powershell-slow  seconds=N                PowerShell takes that long to start
     daemon-live      rsyncd serves the live volume in place of the shadow copy
     daemon-empty     rsyncd serves an empty folder
     daemon-dies      seconds=N                rsyncd ends by itself after that time
     port-taken       [port=N]                 another program listens on rsyncd's port
     mapping-refused  no drive letter can be defined
     firewall-off     the firewall lets everything in
+    group-policy-firewall   local firewall rules are added with success, and ignored
     tool             tool=NAME [contains=TEXT] exit=N [text=…] [seconds=N]    any tool: waits, prints, ends with this code
     antivirus        [pattern=vsspc-*.exe]    files like this in C:\\Windows vanish as they appear
     service-stuck    a service that should stop stays STOP_PENDING
@@ -33,18 +42,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+_REQUESTERS = ("vss", "vshadow", "diskshadow", "wmi")
 NAMES = frozenset(
     (
-        "vshadow",
-        "vshadow-hang",
-        "vshadow-slow",
+        *(name + suffix for name in _REQUESTERS for suffix in ("", "-slow", "-hang")),
+        "writer",
         "vshadow-sample",
+        "diskshadow-terse",
+        "powershell-missing",
+        "powershell-constrained",
+        "powershell-slow",
         "daemon-live",
         "daemon-empty",
         "daemon-dies",
         "port-taken",
         "mapping-refused",
         "firewall-off",
+        "group-policy-firewall",
         "tool",
         "antivirus",
         "service-stuck",
@@ -97,6 +111,13 @@ class Faults:
     def take(self, name: str) -> Fault | None:
         """Return a fault in force, and count it down."""
         return self._used(self.has(name))
+
+    def take_all(self, name: str) -> list[Fault]:
+        """Return all faults of this name that are in force, and count each down."""
+        found = [fault for fault in self._faults if fault.name == name]
+        for fault in found:
+            self._used(fault)
+        return found
 
     def take_tool(self, tool: str, command_line: str) -> Fault | None:
         """Return the fault that is meant for this call of a tool."""

@@ -1,4 +1,4 @@
-"""cmd's internal commands that work on files and folders: cd, md, rd, del, ren, copy, move, type, dir.
+"""cmd's internal commands that work on files and folders: cd, md, rd, del, ren, copy, move, type, dir, mklink.
 
 Where cmd is odd, this is odd too: DEL always clears the errorlevel, RD never touches it. Which command sets it:
 D. Benham, "Which cmd.exe internal commands clear the ERRORLEVEL to 0 upon success?" (Stack Overflow 34968009).
@@ -12,7 +12,7 @@ import shutil
 
 from vsspc.lab import cmdlang
 from vsspc.lab.cmdlang import CmdError
-from vsspc.lab.paths import NoSuchDrive, entry, normalise
+from vsspc.lab.paths import GLOBALROOT, NoSuchDrive, entry, is_windows_target, normalise
 from vsspc.lab.terminal import DENIED, NO_FILE, NO_PATH, Sharing, Terminal, claim, reason
 
 
@@ -125,7 +125,7 @@ class FileCommands(Terminal):
             found = self.matching(name, folders=False) if wild else [name]
             for each in found:
                 local = self.local(each, follow=False)
-                if os.path.isdir(local) and not os.path.islink(local):
+                if is_folder(local):
                     raise cmdlang.Unsupported(f"del of a folder: {each}")
                 if not os.path.lexists(local):
                     found = []
@@ -140,6 +140,22 @@ class FileCommands(Terminal):
         return 0
 
     do_erase = do_del
+
+    def do_mklink(self, rest: str) -> int:
+        """Make a directory link. Whether there is anything at its target is not checked."""
+        flags, names = self.switches(rest)
+        if flags != {"/d"} or len(names) != 2:
+            raise cmdlang.Unsupported(f"mklink{rest}: the lab knows mklink /d")
+        place = self.local(names[0], follow=False)
+        if os.path.lexists(place):
+            self.err("Cannot create a file when that file already exists.")
+            self.errorlevel = 1
+            return 1
+        device = names[1].upper().startswith(GLOBALROOT)
+        os.symlink(names[1] if device else "\\??\\" + normalise(names[1], self.cwd), place)
+        self.out(f"symbolic link created for {names[0]} <<===>> {names[1]}")
+        self.errorlevel = 0
+        return 0
 
     def do_ren(self, rest: str) -> int:
         _, names = self.switches(rest)
@@ -213,3 +229,10 @@ class FileCommands(Terminal):
 
     def is_image(self, local: str) -> bool:
         return local.lower().endswith((".exe", ".dll"))
+
+
+def is_folder(local: str) -> bool:
+    """Tell whether this is a folder, or a link that Windows takes for one."""
+    if os.path.islink(local):
+        return is_windows_target(os.readlink(local))
+    return os.path.isdir(local)

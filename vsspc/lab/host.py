@@ -7,6 +7,7 @@ A state folder holds all of it:
     events.jsonl     what happened                     control          a socket: the lab's remote control
     dos/ dev/        drive letters and devices         tool             a socket: programs
     w/               Samba's own                       c.freeze …       see vsspc.lab.volumes
+    m2/ …            volumes that are mounted in folders
 """
 
 from __future__ import annotations
@@ -21,20 +22,22 @@ import socket
 import tempfile
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from vsspc.lab.bundle import write_bundle
 from vsspc.lab.events import Events
 from vsspc.lab.faults import Fault, Faults
 from vsspc.lab.guardian import Groups
+from vsspc.lab.languages import LANGUAGES
 from vsspc.lab.launch import Launch, LaunchError
 from vsspc.lab.link import Link
-from vsspc.lab.model import FirewallRule, Process, Windows
+from vsspc.lab.model import Edition, FirewallRule, Process, Windows
 from vsspc.lab.paths import SYSTEM
 from vsspc.lab.samba import Account, Encryption, Samba, SambaError
 from vsspc.lab.services import ServiceManager
+from vsspc.lab.shadows import CLIENT_ACCESSIBLE, Context
 from vsspc.lab.tools import Site, stand_in
-from vsspc.lab.tools.table import SYSTEM_PROGRAMS
+from vsspc.lab.tools.table import POWERSHELL, programs
 from vsspc.lab.toolsocket import Programs
 from vsspc.lab.volumes import remove_tree
 from vsspc.lab.wine.installation import WineUnavailable, install
@@ -46,8 +49,11 @@ from vsspc.lab.wire import Wire
 LONGEST_STATE = 60
 """Bytes of the state folder's path: Unix sockets below it must fit into 107."""
 ACCOUNTS = (Account("backup", "Backup-1"), Account("plain", "Plain-1", administrator=False))
-FOLDERS = ("Windows\\System32", "Windows\\Temp", "Users\\Public", "Program Files", "ProgramData")
+FOLDERS = ("Windows\\System32", "Windows\\SysWOW64", "Windows\\Temp", "Users\\Public", "Program Files", "ProgramData")
 _PORT_NAME = "port-taken"
+_NO_POWERSHELL = "powershell-missing"
+Build = Literal["full", "sample", "32bit"]
+"""Which vshadow an administrator has put into the bundle."""
 OF_OUR_SERVICES = frozenset(("antivirus", "service-stuck", "pipe-slow"))
 """Faults of the service manager, and so not to be had from Wine's."""
 OF_LINK = frozenset(("link-drop", "link-cut", "link-delay", "link-silent"))
@@ -71,6 +77,9 @@ class Lab:
         smb_port: int | None = None,
         rsync_port: int | None = None,
         volumes: Sequence[str] = ("C:",),
+        edition: Edition = "server",
+        language: str = "english",
+        vshadow: Build = "full",
         accounts: Sequence[Account] = ACCOUNTS,
         tick: float = 1.0,
         bundle_without: Collection[str] = (),
@@ -82,7 +91,9 @@ class Lab:
     ) -> None:
         """Take where to keep everything (None: a temporary folder that goes at the end), and what the host is like.
 
-        `real_paexec`: Wine's service manager, the real PAExec and Wine's cmd.exe in the place of ours. `address` is one of 127.0.0.0/8, by default a random one; the ports are free ones by default. Raise LabError.
+        `volumes`: see Volumes. `vshadow`: the build in the bundle. `real_paexec`: Wine's service manager, the real PAExec
+        and Wine's cmd.exe in the place of ours. `address` is one of 127.0.0.0/8, by default a random one; the ports are
+        free ones by default. Raise LabError.
         """
         self.made_state = state is None
         self.state = (state or Path(tempfile.mkdtemp(prefix="vl-"))).resolve()
@@ -98,7 +109,19 @@ class Lab:
         self.bundle_without = tuple(bundle_without)
         self.events = Events(str(self.state / "events.jsonl"))
         self.faults = Faults()
-        self.windows = Windows.build(name=name, state=str(self.state), letters=volumes, events=self.events)
+        self._volumes = tuple(volumes)
+        self._vshadow = "vshadow" if vshadow == "full" else f"vshadow-{vshadow}"
+        try:
+            self.windows = Windows.build(
+                name=name,
+                state=str(self.state),
+                volumes=volumes,
+                events=self.events,
+                edition=edition,
+                language=LANGUAGES[language],
+            )
+        except (ValueError, OSError) as error:
+            raise LabError(str(error)) from error
         self._groups = Groups()
         rsync = shutil.which("rsync")
         if rsync is None:
@@ -129,7 +152,9 @@ class Lab:
                 raise LabError(str(error)) from error
         if with_samba:
             places = {"ADMIN$": self._share("C:") / "Windows"} | {
-                f"{volume.letter[0]}$": Path(volume.root) for volume in self.windows.volumes.by_letter.values()
+                f"{mount[0]}$": Path(volume.root)
+                for mount, volume in self.windows.volumes.by_mount.items()
+                if volume.letter is not None
             }
             behind = _free_port(self.address, but=(self.smb_port, self.rsync_port))
             self._link = Link(
@@ -159,7 +184,7 @@ class Lab:
         self._powering = asyncio.Lock()
 
     def _share(self, letter: str) -> Path:
-        return Path(self.windows.volumes.by_letter[letter].root)
+        return Path(self.windows.volumes.by_mount[letter].root)
 
     def _local(self, path: str) -> Path | None:
         try:
@@ -235,15 +260,13 @@ class Lab:
         for folder in FOLDERS:
             os.makedirs(drives.local(f"C:\\{folder}"), exist_ok=True)
         if self._prefix is not None:
-            self._prefix.build()
+            self._prefix.build(programs(self.windows.edition))
         else:
-            for path, tool in SYSTEM_PROGRAMS.items():
-                local = Path(drives.local(path))
-                local.parent.mkdir(parents=True, exist_ok=True)
-                local.write_bytes(stand_in(tool))
+            for path, tool in programs(self.windows.edition).items():
+                self._install_program(path, tool)
         if not (self.state / "bundle").exists():
             program = stand_in if self._prefix is None else self._prefix.stand_in
-            write_bundle(self.state / "bundle", program, without=self.bundle_without)
+            write_bundle(self.state / "bundle", program, without=self.bundle_without, vshadow=self._vshadow)
         (self.state / "server").mkdir(mode=0o700, exist_ok=True)
         account = next((account for account in self.accounts if account.administrator), self.accounts[0])
         credentials = self.state / "credentials"
@@ -251,9 +274,14 @@ class Lab:
         credentials.write_text(f"username = {account.name}\npassword = {account.password}\n", encoding="utf-8")
         (self.state / "vsspc.toml").write_text(self.configuration(), encoding="utf-8")
 
+    def _install_program(self, path: str, tool: str) -> None:
+        local = Path(self.windows.drives().local(path))
+        local.parent.mkdir(parents=True, exist_ok=True)
+        local.write_bytes(stand_in(tool) if self._prefix is None else self._prefix.stand_in(tool))
+
     def configuration(self) -> str:
         """Return a complete vsspc.toml for this host: short waits, since nothing here is slow."""
-        volumes = list(self.windows.volumes.by_letter)
+        volumes = [specification.partition("=")[0] for specification in self._volumes]
         return f"""\
 # Written by the vsspc lab for the host at {self.address}.
 state_dir = {json.dumps(str(self.state / "server"))}
@@ -303,7 +331,9 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
                 {"name": account.name, "password": account.password, "administrator": account.administrator}
                 for account in self.accounts
             ],
-            "volumes": {letter: volume.root for letter, volume in self.windows.volumes.by_letter.items()},
+            "volumes": {mount: volume.root for mount, volume in self.windows.volumes.by_mount.items()},
+            "edition": self.windows.edition,
+            "language": self.windows.language.name,
         }
 
     # ------------------------------------------------------------------ what happens to it
@@ -314,6 +344,8 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             raise ValueError(f"{name}: only the lab's own service manager can be told to do that")
         if self._link is None and name in OF_SMB:
             raise ValueError(f"{name}: this host has no SMB server")
+        if name == "writer" and self.windows.writers.find(str(parameters.get("writer"))) is None:
+            raise ValueError(f"there is no such writer; there are {', '.join(one.name for one in self.windows.writers)}")
         fault = self.faults.add(name, times, **parameters)
         self.events.log("fault", fault=name, times=times, **{f"p_{key}": value for key, value in parameters.items()})
         self._apply(fault)
@@ -333,6 +365,8 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
         given.pipe_delay = slow.number("seconds", 0.5) if slow else 0.0
         if not self.faults.has(_PORT_NAME):
             self._release_port()
+        if not self.faults.has(_NO_POWERSHELL) and not os.path.exists(self.windows.drives().local(POWERSHELL)):
+            self._install_program(POWERSHELL, "powershell")
         if self._link is not None:
             await self._link.clear()
 
@@ -345,6 +379,8 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             given.stuck = True
         elif fault.name == "pipe-slow":
             given.pipe_delay = fault.number("seconds", 0.5)
+        elif fault.name == _NO_POWERSHELL:
+            Path(self.windows.drives().local(POWERSHELL)).unlink(missing_ok=True)
         elif fault.name == _PORT_NAME and self._occupier is None:
             self._occupier = socket.create_server((self.address, int(fault.number("port", self.rsync_port))))
 
@@ -434,6 +470,7 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             "plant_shadow": self._plant_shadow,
             "plant_letter": self._plant_letter,
             "plant_rule": self._plant_rule,
+            "plant_disk": self._plant_disk,
             "plant_service": self._plant_service,
             "read": self._read,
         }
@@ -479,8 +516,13 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             raise ValueError("this host is not Wine's")
         await self._wine.kill(pid)
 
-    async def _plant_shadow(self, letter: str = "C:") -> str:
-        return (await self.windows.shadows.plant(letter)).id
+    async def _plant_shadow(self, letter: str = "C:", client_accessible: bool = False) -> str:
+        context = CLIENT_ACCESSIBLE if client_accessible else Context(persistent=True, writers=False)
+        return (await self.windows.shadows.plant(letter, context)).id
+
+    def _plant_disk(self, letter: str) -> None:
+        """Let the host remember a letter of a disk that is not there now."""
+        self.windows.remember_disk(f"\\DosDevices\\{letter.upper()}", f"absent {letter}")
 
     def _plant_letter(self, letter: str, target: str, account: str = SYSTEM) -> None:
         self.windows.devices.define(account, letter, target)

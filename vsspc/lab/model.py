@@ -1,4 +1,4 @@
-"""What exists on the lab's host: processes, shadow copies, letters, firewall rules, access lists.
+"""What exists on the lab's host: processes, shadow copies, letters, writers, firewall rules, access lists.
 
 `Windows` holds it all and can list it, so that a test can ask what is left. Nothing here talks to anybody.
 """
@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import itertools
 import os
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from vsspc.lab.devices import DosDevices
 from vsspc.lab.events import Events
+from vsspc.lab.languages import ENGLISH, Language
 from vsspc.lab.paths import SYSTEM, Drives
-from vsspc.lab.volumes import Volume, Volumes, remove_tree
+from vsspc.lab.shadows import ShadowCopies
+from vsspc.lab.volumes import SUBSTITUTED, Volumes
+from vsspc.lab.writers import Writers
 
-SYSTEM_PROVIDER = "{b5946137-7b9f-4925-af80-51abd60b20d5}"
-OUR_FILES = ("C:\\Windows\\vsspc*", "?:\\vsspc-*")
-
-
-class SnapshotInProgress(Exception):
-    """Another shadow copy set is being made (VSS_E_SNAPSHOT_SET_IN_PROGRESS)."""
+Edition = Literal["client", "server"]
 
 
 @dataclass(slots=True)
@@ -43,29 +39,6 @@ class Process:
     @property
     def name(self) -> str:
         return self.image.rpartition("\\")[2]
-
-
-@dataclass(frozen=True, slots=True)
-class ShadowCopy:
-    """One shadow copy. `owner` is the process that holds it, None for a persistent one."""
-
-    id: str
-    set_id: str
-    volume: Volume
-    number: int
-    folder: str
-    owner: int | None
-    count: int
-    no_writers: bool
-    created: datetime
-
-    @property
-    def device(self) -> str:
-        return f"HarddiskVolumeShadowCopy{self.number}"
-
-    @property
-    def path(self) -> str:
-        return f"\\\\?\\GLOBALROOT\\Device\\{self.device}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,90 +112,6 @@ class Processes:
         return [pid for pid, process in self.by_pid.items() if fnmatch.fnmatch(process.name.lower(), image.lower())]
 
 
-class ShadowCopies:
-    """The shadow copies of the host. A set that is not persistent ends with the process that holds it."""
-
-    def __init__(self, state: str, volumes: Volumes, devices: DosDevices, events: Events) -> None:
-        self._folder = os.path.join(state, "s")
-        self._volumes = volumes
-        self._devices = devices
-        self._events = events
-        self._in_progress = False
-        self._serial = itertools.count(1)
-        self.by_id: dict[str, ShadowCopy] = {}
-        os.makedirs(self._folder, exist_ok=True)
-
-    def begin(self) -> None:
-        """Take the one place for a creation on this host. Raise SnapshotInProgress."""
-        if self._in_progress:
-            raise SnapshotInProgress
-        self._in_progress = True
-
-    def finish(self) -> None:
-        """Give the place back."""
-        self._in_progress = False
-
-    async def create(
-        self, set_id: str, ids: Sequence[str], volumes: Sequence[Volume], owner: int | None, *, no_writers: bool = True
-    ) -> list[ShadowCopy]:
-        """Make one set. Device numbers are the lowest free ones. Raise HoldWritesTimeout, OSError."""
-        taken = {copy.number for copy in self.by_id.values()}
-        free = (number for number in range(1, 1000) if number not in taken)
-        now = datetime.now()
-        made = [
-            ShadowCopy(
-                id=copy_id,
-                set_id=set_id,
-                volume=volume,
-                number=number,
-                folder=os.path.join(self._folder, str(next(self._serial))),
-                owner=owner,
-                count=len(volumes),
-                no_writers=no_writers,
-                created=now,
-            )
-            for copy_id, volume, number in zip(ids, volumes, free, strict=False)
-        ]
-        work = asyncio.ensure_future(
-            asyncio.to_thread(self._volumes.copy, [(copy.volume, copy.folder) for copy in made])
-        )
-        try:
-            await asyncio.shield(work)
-        except BaseException:
-            # The thread cannot be stopped: what it still makes is removed when it is done.
-            work.add_done_callback(lambda _: _remove(made))
-            raise
-        for copy in made:
-            self.by_id[copy.id] = copy
-            self._devices.attach(copy.device, copy.folder)
-            self._events.log(
-                "shadow-created", id=copy.id, set=set_id, volume=copy.volume.letter, device=copy.device, owner=owner
-            )
-        return made
-
-    async def plant(self, letter: str) -> ShadowCopy:
-        """Make a persistent shadow copy that is not ours."""
-        volume = self._volumes.by_letter[letter.upper()]
-        return (await self.create(new_guid(), [new_guid()], [volume], None))[0]
-
-    def delete(self, copy_id: str) -> None:
-        """Delete one shadow copy: its device is gone, and its files."""
-        copy = self.by_id.pop(copy_id)
-        self._devices.detach(copy.device)
-        remove_tree(copy.folder)
-        self._events.log("shadow-deleted", id=copy.id, set=copy.set_id, device=copy.device)
-
-    def vanish(self) -> None:
-        """Lose all shadow copies while their holders live on, as when the space for them runs out."""
-        for copy_id in list(self.by_id):
-            self.delete(copy_id)
-
-    def release(self, owner: int) -> None:
-        """End the sets that a process held."""
-        for copy in [copy for copy in self.by_id.values() if copy.owner == owner]:
-            self.delete(copy.id)
-
-
 @dataclass(slots=True)
 class Windows:
     """One host."""
@@ -234,27 +123,64 @@ class Windows:
     devices: DosDevices
     processes: Processes
     shadows: ShadowCopies
+    edition: Edition = "server"
+    language: Language = ENGLISH
+    writers: Writers = field(default_factory=Writers)
+    mounted_devices: dict[str, str] = field(default_factory=dict)
+    """HKLM\\SYSTEM\\MountedDevices: value names with their data in hexadecimal digits."""
     rules: list[FirewallRule] = field(default_factory=list)
     access: dict[str, Access] = field(default_factory=dict)
     services: Callable[[], list[str]] = list
 
     @classmethod
-    def build(cls, *, name: str, state: str, letters: Sequence[str], events: Events) -> Windows:
-        """Return a host with these volumes, and nothing running."""
-        volumes = Volumes(state, letters)
-        devices = DosDevices(state)
-        for volume in volumes.by_letter.values():
-            devices.attach(volume.device, volume.root)
-            devices.define(SYSTEM, volume.letter, f"\\Device\\{volume.device}")
-        return cls(
+    def build(
+        cls,
+        *,
+        name: str,
+        state: str,
+        volumes: Sequence[str],
+        events: Events,
+        edition: Edition = "server",
+        language: Language = ENGLISH,
+    ) -> Windows:
+        """Return a host with these volumes (see Volumes), and nothing running. Raise ValueError."""
+        made, devices = Volumes(state, volumes), DosDevices(state)
+        windows = cls(
             name=name,
             state=state,
             events=events,
-            volumes=volumes,
+            volumes=made,
             devices=devices,
             processes=Processes(events),
-            shadows=ShadowCopies(state, volumes, devices, events),
+            shadows=ShadowCopies(state, made, devices, events),
+            edition=edition,
+            language=language,
         )
+        windows._mount()
+        return windows
+
+    def _mount(self) -> None:
+        """Give the volumes their letters and folders, and the registry its entries of them."""
+        for volume in self.volumes.by_mount.values():
+            self.devices.attach(volume.name[4:-1], volume.root)
+            if volume.kind != "locked":
+                self.devices.attach(volume.device, volume.root)
+            self.remember_disk(f"\\??\\{volume.name[4:-1]}", volume.guid)
+            if volume.letter is not None:
+                self.devices.define(SYSTEM, volume.letter, f"\\Device\\{volume.device}")
+                self.remember_disk(f"\\DosDevices\\{volume.letter}", volume.guid)
+        for volume in self.volumes.by_mount.values():
+            if volume.letter is None:
+                place = self.drives().local(volume.mount)
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                if not os.path.islink(place):
+                    os.symlink(f"\\??\\{volume.name[4:]}", place)
+        for letter in self.volumes.substituted:
+            self.devices.define(SYSTEM, letter, f"\\??\\{SUBSTITUTED}")
+
+    def remember_disk(self, name: str, disk: str) -> None:
+        """Put a volume into MountedDevices, where it stays when its disk is gone. The data is that of a GPT volume."""
+        self.mounted_devices[name] = (b"DMIO:ID:" + uuid.uuid5(uuid.NAMESPACE_OID, disk).bytes_le).hex().upper()
 
     def drives(self, account: str = SYSTEM) -> Drives:
         return Drives(self.state, account)
@@ -269,6 +195,8 @@ class Windows:
             "NUMBER_OF_PROCESSORS": "2",
             "OS": "Windows_NT",
             "Path": "C:\\Windows\\system32;C:\\Windows;C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\",
+            # Also for a child of the 32-bit service (Microsoft, "WOW64 Implementation Details").
+            "PROCESSOR_ARCHITECTURE": "AMD64",
             "PATHEXT": ".COM;.EXE;.BAT;.CMD;.VBS;.VBE;.JS;.JSE;.WSF;.WSH;.MSC",
             "ProgramData": "C:\\ProgramData",
             "ProgramFiles": "C:\\Program Files",
@@ -297,16 +225,20 @@ class Windows:
         return False
 
     def files(self) -> list[str]:
-        """Return the full Windows paths of everything that could be ours, folders with a trailing backslash."""
+        """Return the full Windows paths of everything that could be ours, folders with a trailing backslash.
+
+        In System32 that is a .cab file: diskshadow leaves one where it was not told another place.
+        """
+        places = [(volume.root, volume.mount, "vsspc-*") for volume in self.volumes.by_mount.values()]
+        if (system := self.volumes.find("C:")) is not None:
+            windows = os.path.join(system.root, "Windows")
+            places += [(windows, "C:\\Windows", "vsspc*")]
+            places += [(os.path.join(windows, "System32"), "C:\\Windows\\System32", "*.cab")]
         found: list[str] = []
-        for volume in self.volumes.by_letter.values():
-            places = [(volume.root, volume.letter + "\\")]
-            if volume.letter == "C:":
-                places.append((os.path.join(volume.root, "Windows"), "C:\\Windows\\"))
-            for folder, prefix in places:
-                for name in os.listdir(folder):
-                    if any(fnmatch.fnmatch((prefix + name).lower(), pattern.lower()) for pattern in OUR_FILES):
-                        found += self._tree(os.path.join(folder, name), prefix + name)
+        for folder, prefix, pattern in places:
+            for name in os.listdir(folder) if os.path.isdir(folder) else []:
+                if fnmatch.fnmatch(name.lower(), pattern):
+                    found += self._tree(os.path.join(folder, name), f"{prefix}\\{name}")
         return sorted(found)
 
     def _tree(self, local: str, path: str) -> list[str]:
@@ -324,7 +256,7 @@ class Windows:
                 for p in sorted(self.processes.by_pid.values(), key=lambda process: process.pid)
             ],
             "shadow_copies": [
-                {"id": c.id, "set": c.set_id, "volume": c.volume.letter, "device": c.device, "owner": c.owner}
+                {"id": c.id, "set": c.set_id, "volume": c.volume.mount, "device": c.device, "owner": c.owner}
                 for c in self.shadows.by_id.values()
             ],
             "letters": {k: v for k, v in self.devices.inventory().items() if own.get(k) != v},
@@ -339,8 +271,11 @@ class Windows:
         }
 
     def _own_letters(self) -> dict[str, list[str]]:
-        """Return the letters of the volumes, as `DosDevices.inventory` shows them."""
-        return {volume.letter: [f"\\Device\\{volume.device}"] for volume in self.volumes.by_letter.values()}
+        """Return the letters that are always there, as `DosDevices.inventory` shows them."""
+        volumes = self.volumes.by_mount.values()
+        return {volume.letter: [f"\\Device\\{volume.device}"] for volume in volumes if volume.letter is not None} | {
+            letter: [f"\\??\\{SUBSTITUTED}"] for letter in self.volumes.substituted
+        }
 
     def reboot(self) -> None:
         """Lose what a reboot loses: processes, shadow copies that are not persistent, drive letters."""
@@ -348,19 +283,7 @@ class Windows:
         for pid in list(self.processes.by_pid):
             if pid in self.processes.by_pid:
                 self.processes.kill(pid)
-        for copy in [copy for copy in self.shadows.by_id.values() if copy.owner is not None]:
-            self.shadows.delete(copy.id)
-        self.shadows.finish()
-        self.devices.clear({letter: target for letter, (target,) in self._own_letters().items()})
-
-
-def _remove(copies: Sequence[ShadowCopy]) -> None:
-    for copy in copies:
-        remove_tree(copy.folder)
-
-
-def new_guid() -> str:
-    """Return a new GUID as vshadow prints it: lower case, in braces."""
-    return f"{{{uuid.uuid4()}}}"
-
-
+        self.shadows.reboot()
+        kept = {letter: target for letter, (target,) in self._own_letters().items()}
+        shown = {letter: self.shadows.by_id[copy_id].device for letter, copy_id in self.shadows.exposed.items()}
+        self.devices.clear(kept | {letter: f"\\Device\\{device}" for letter, device in shown.items()})

@@ -9,6 +9,9 @@ a change at once and nobody has to be asked:
 
 Names are looked up without regard to case. No path leaves its volume: `..` is resolved in the text, as Windows does
 it, and a symbolic link that points outside is refused.
+
+A link of Windows (a directory link by `mklink /D`, a mounted folder) is a symbolic link whose text is the Windows target:
+it leads somewhere for who asks here, and nowhere for Linux, so that nobody follows it by mistake.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ import os
 
 SYSTEM = "SYSTEM"
 GLOBALROOT = "\\\\?\\GLOBALROOT\\DEVICE\\"
+MOUNTED = "\\??\\Volume{"
+"""How the target of a folder begins where a volume is mounted."""
 FORBIDDEN = frozenset('<>"|?*:')
 
 
@@ -30,6 +35,10 @@ class InvalidName(OSError):
 
 class NoSuchDrive(FileNotFoundError):
     """Nothing is behind the drive letter or the device."""
+
+
+class InvalidParameter(OSError):
+    """A link leads to a device itself, not to its root folder: the backslash at the end is missing."""
 
 
 def normalise(path: str, cwd: str = "C:\\") -> str:
@@ -87,6 +96,11 @@ def entry(folder: str, name: str) -> str | None:
     return next((os.path.join(folder, other) for other in names if other.lower() == wanted), None)
 
 
+def is_windows_target(target: str) -> bool:
+    """Tell whether a symbolic link's text is a Windows target (and leads nowhere for Linux)."""
+    return target.startswith(("\\\\?\\", "\\??\\"))
+
+
 class Drives:
     """The drive letters and devices as one account sees them."""
 
@@ -125,7 +139,7 @@ class Drives:
         """Return the local path of a Windows path. What does not exist keeps the case it was given.
 
         Without `follow`, a link at the very end is meant itself (to delete it). Raise NoSuchDrive, InvalidName,
-        PathRefused.
+        InvalidParameter, PathRefused.
         """
         drive, names = split(normalise(path, cwd))
         root = self.root(drive)
@@ -136,11 +150,24 @@ class Drives:
                 return os.path.join(here, *names[index:])
             last = index == len(names) - 1
             if os.path.islink(found) and (follow or not last):
+                target = os.readlink(found)
+                if is_windows_target(target):
+                    here = root = self._behind(target)
+                    continue
                 found = os.path.realpath(found)
                 if found != root and not found.startswith(root + os.sep):
                     raise PathRefused(path)
             here = found
         return here
+
+    def _behind(self, target: str) -> str:
+        """Return the local folder that a Windows link leads to."""
+        if target.startswith(MOUNTED):
+            return self.root(GLOBALROOT + target[len("\\??\\") :].rstrip("\\"))
+        text = "\\\\?\\" + target[4:]
+        if text.upper().startswith(GLOBALROOT) and "\\" not in text[len(GLOBALROOT) :]:
+            raise InvalidParameter(target)
+        return self.local(text)
 
     def windows(self, local: str) -> str:
         """Return the Windows path of a local file on a lettered volume, with the first letter that leads to it."""

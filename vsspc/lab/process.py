@@ -148,13 +148,14 @@ class LabProcess:
             time.sleep(0.01)
         return found
 
-    def volume(self, letter: str = "C:") -> Path:
-        """Return the local folder that is a volume."""
-        return Path(self.description["volumes"][letter.upper()])
+    def volume(self, mount: str = "C:") -> Path:
+        r"""Return the local folder that is a volume (`C:`, `C:\Mounts\Data`)."""
+        return Path(self.description["volumes"][mount])
 
-    def freeze(self, letter: str = "C:") -> Path:
+    def freeze(self, mount: str = "C:") -> Path:
         """Return the file whose shared `flock` a writer takes around each write, to be held when VSS holds writes."""
-        return self.state / f"{letter[0].lower()}.freeze"
+        root = self.volume(mount)
+        return root.with_name(root.name + ".freeze")
 
     def lock(self, path: str) -> None:
         """Lock a file (a Windows path): only a shadow copy can read it."""
@@ -209,7 +210,7 @@ class LabProcess:
         return base64.b64decode(self.tell("read", path=path))
 
     def plant(self, what: str, **parameters: Any) -> Any:
-        """Put something on the host that is not ours: process, shadow, letter, rule or service."""
+        """Put something on the host that is not ours: process, shadow, letter, rule, service or disk (an absent one)."""
         return self.tell(f"plant_{what}", **parameters)
 
 

@@ -14,7 +14,8 @@ import re
 
 from vsspc.lab import cmdlang
 from vsspc.lab.events import Events
-from vsspc.lab.paths import Drives, InvalidName, NoSuchDrive, PathRefused, normalise
+from vsspc.lab.languages import Language
+from vsspc.lab.paths import Drives, InvalidName, InvalidParameter, NoSuchDrive, PathRefused, normalise
 
 SHARING = "The process cannot access the file because it is being used by another process."
 NO_FILE = "The system cannot find the file specified."
@@ -34,6 +35,8 @@ def reason(error: OSError) -> str:
         return DENIED
     if isinstance(error, InvalidName):
         return "The filename, directory name, or volume label syntax is incorrect."
+    if isinstance(error, InvalidParameter):
+        return "The parameter is incorrect."
     if isinstance(error, (NoSuchDrive, NotADirectoryError)):
         return NO_PATH
     if isinstance(error, FileNotFoundError):
@@ -69,11 +72,13 @@ class Terminal:
         cwd: str,
         environment: dict[str, str],
         events: Events,
+        language: Language,
     ) -> None:
         self.pid = pid
         self.drives = Drives(state, account)
         self.environment = dict(environment)
         self.events = events
+        self.language = language
         self.errorlevel = 0
         self.handles = [0, 1, 2]
         self._cwd_descriptor = -1
@@ -111,10 +116,16 @@ class Terminal:
         self.cwd = full
 
     def out(self, text: str) -> None:
-        self.write(1, (text + "\r\n").encode("latin-1", "replace"))
+        """Print what cmd itself has to say."""
+        self.write(1, self.language.encode(text + "\r\n"))
 
     def err(self, text: str) -> None:
-        self.write(2, (text + "\r\n").encode("latin-1", "replace"))
+        """Print a message of cmd or of the system to the error output."""
+        self.write(2, self.language.encode(text + "\r\n"))
+
+    def echo_bytes(self, text: str) -> None:
+        """Print what stood in a script or a variable, byte for byte."""
+        self.write(1, (text + "\r\n").encode("latin-1", "replace"))
 
     def write(self, handle: int, data: bytes) -> None:
         """Write to a standard handle; a reader that is gone is no error, as for a Windows console."""

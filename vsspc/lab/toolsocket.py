@@ -251,6 +251,7 @@ class Programs:
             "cwd": cwd,
             "arguments": arguments,
             "tool_socket": self.socket_path,
+            "language": windows.language.name,
             "exit": send,
         }
         pipe = asyncio.subprocess.PIPE

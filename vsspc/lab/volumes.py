@@ -1,7 +1,7 @@
 """Volumes are folders; a shadow copy is a frozen copy of one.
 
-While a copy is made, the lab holds an exclusive `flock` on `<state>/<letter>.freeze`: a writer that takes a shared one
-around each write (a test) sees VSS hold its writes, so a copy of a file that is being written is of one moment.
+While a set is copied, the lab holds an exclusive `flock` on `<root>.freeze` of every volume in it: a writer that takes a
+shared one around each write (a test) sees VSS hold its writes, so a copy of a file that is being written is of one moment.
 A *locked* file stands for a file that a program has open without sharing: its mode is 000, so that rsync (which runs
 without the capabilities that pass over modes) cannot read it; the lab keeps it open, and a shadow copy of it is whole.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import shutil
 import stat
 import time
@@ -19,9 +20,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from vsspc.lab.paths import Drives
+from vsspc.lab.paths import MOUNTED, Drives
 
 HOLD_WRITES_SECONDS = 10.0  # VSS holds writes for at most ten seconds (IVssBackupComponents::DoSnapshotSet).
+KINDS = ("ntfs", "fat32", "locked", "subst")
+SUBSTITUTED = "C:\\Users\\Public"
+"""The folder that a drive of the kind `subst` stands for."""
+_SPEC = re.compile(r"([A-Za-z]:(?:\\[^\\/:*?\"<>|=]+)*)(?:=(\w+))?")
 
 
 class HoldWritesTimeout(Exception):
@@ -30,39 +35,75 @@ class HoldWritesTimeout(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume of the host: `letter` is `C:`, `root` the local folder, `device` the NT name behind the letter."""
+    r"""A volume of the host.
 
-    letter: str
+    `mount` is `C:`, or the folder where it is mounted (`C:\Mounts\Data`); `root` the local folder; `device` the NT name.
+    """
+
+    mount: str
     root: str
     device: str
     guid: str
+    kind: str = "ntfs"
 
     @property
     def name(self) -> str:
         """The volume's GUID path."""
         return f"\\\\?\\Volume{{{self.guid}}}\\"
 
+    @property
+    def letter(self) -> str | None:
+        """The drive letter, `C:`; None for a volume that is mounted in a folder."""
+        return self.mount if len(self.mount) == 2 else None
+
+    @property
+    def copyable(self) -> bool:
+        """Whether VSS can copy it: the system provider takes NTFS and ReFS, and nothing that BitLocker has locked."""
+        return self.kind == "ntfs"
+
+    @property
+    def freeze(self) -> str:
+        """The file that VSS locks while it holds the writes to the volume."""
+        return self.root + ".freeze"
+
 
 class Volumes:
     """The volumes of one host, and the files that are locked on them."""
 
-    def __init__(self, state: str, letters: Sequence[str]) -> None:
+    def __init__(self, state: str, specifications: Sequence[str]) -> None:
+        r"""Make the volumes: `C:`, `D:=fat32`, `C:\Mounts\Data` and so on. Raise ValueError."""
         self.state = state
         self._locked: dict[str, tuple[int, int]] = {}
-        self.by_letter: dict[str, Volume] = {}
-        for number, letter in enumerate(letters, 1):
-            root = os.path.join(state, letter[0].lower())
+        self.by_mount: dict[str, Volume] = {}
+        self.substituted: list[str] = []
+        """Drive letters that are no volumes: each stands for the folder SUBSTITUTED."""
+        for number, specification in enumerate(specifications, 1):
+            match = _SPEC.fullmatch(specification)
+            kind = (match[2] or "ntfs").lower() if match else ""
+            if match is None or kind not in KINDS:
+                raise ValueError(f"{specification} is no volume: X: or X:\\folder, with =fat32, =locked or =subst")
+            mount = match[1][0].upper() + match[1][1:]
+            if kind == "subst":
+                self.substituted.append(mount)
+                continue
+            root = os.path.join(state, mount[0].lower() if len(mount) == 2 else f"m{number}")
             os.makedirs(root, exist_ok=True)
-            guid = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{state}{letter}"))
-            self.by_letter[letter.upper()] = Volume(letter.upper(), root, f"HarddiskVolume{number}", guid)
+            guid = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{state}{mount}"))
+            self.by_mount[mount] = Volume(mount, root, f"HarddiskVolume{number}", guid, kind)
 
     def find(self, name: str) -> Volume | None:
-        """Return the volume of a name that vshadow accepts: `C:`, `C:\\` or a GUID path."""
+        r"""Return the volume of a name that VSS accepts: `C:`, `C:\`, a mounted folder or a GUID path."""
         wanted = name.rstrip("\\").upper()
-        for volume in self.by_letter.values():
-            if wanted in (volume.letter, volume.name.rstrip("\\").upper()):
+        for volume in self.by_mount.values():
+            if wanted in (volume.mount.upper(), volume.name.rstrip("\\").upper()):
                 return volume
         return None
+
+    def holding(self, local: str) -> Volume | None:
+        """Return the volume that a local path lies on."""
+        return next(
+            (volume for volume in self.by_mount.values() if (local + os.sep).startswith(volume.root + os.sep)), None
+        )
 
     # ------------------------------------------------------------------ locked files
 
@@ -91,26 +132,29 @@ class Volumes:
 
     def locked(self) -> list[str]:
         """Return the Windows paths of the locked files."""
-        drives = Drives(self.state)
-        return sorted(drives.windows(local) for local in self._locked)
+        found: list[str] = []
+        for local in self._locked:
+            volume = self.holding(local)
+            assert volume is not None
+            found.append(volume.mount + local.removeprefix(volume.root).replace(os.sep, "\\"))
+        return sorted(found)
 
     # ------------------------------------------------------------------ copies
 
     @contextmanager
     def frozen(self, volumes: Sequence[Volume]) -> Iterator[None]:
-        """Hold the writes to these volumes. Raise HoldWritesTimeout."""
+        """Hold the writes to these volumes, all at once. Raise HoldWritesTimeout."""
         with ExitStack() as stack:
             end = time.monotonic() + HOLD_WRITES_SECONDS
             for volume in volumes:
-                path = os.path.join(self.state, volume.letter[0].lower() + ".freeze")
-                stream = stack.enter_context(open(path, "a", encoding="ascii"))
+                stream = stack.enter_context(open(volume.freeze, "a", encoding="ascii"))
                 while True:
                     try:
                         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                         break
                     except BlockingIOError:
                         if time.monotonic() > end:
-                            raise HoldWritesTimeout(volume.letter) from None
+                            raise HoldWritesTimeout(volume.mount) from None
                         time.sleep(0.002)
             yield
 
@@ -127,8 +171,7 @@ class Volumes:
                 place = os.path.join(target, item.name)
                 try:
                     if item.is_symlink():
-                        os.symlink(os.readlink(item.path), place)
-                        shutil.copystat(item.path, place, follow_symlinks=False)
+                        self._copy_link(item.path, place)
                     elif item.is_dir():
                         self._copy_folder(item.path, place)
                     elif item.is_file():
@@ -136,6 +179,14 @@ class Volumes:
                 except FileNotFoundError:
                     continue  # It was deleted while the copy was on its way: by the lab's own jobs, which do not wait.
         shutil.copystat(source, target)
+
+    def _copy_link(self, source: str, target: str) -> None:
+        text = os.readlink(source)
+        if text.startswith(MOUNTED):
+            os.mkdir(target)  # Another volume is mounted here: the copy of this one has an empty folder.
+            return
+        os.symlink(text, target)
+        shutil.copystat(source, target, follow_symlinks=False)
 
     def _copy_file(self, source: str, target: str) -> None:
         descriptor, mode = self._locked.get(source, (-1, 0))

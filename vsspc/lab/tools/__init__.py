@@ -10,6 +10,8 @@ from vsspc.lab.faults import Faults
 from vsspc.lab.model import Process, Windows
 
 MARK = b"VSSPC-LAB-TOOL:"
+AMD64, I386 = 0x8664, 0x14C
+"""IMAGE_FILE_MACHINE_… (Microsoft, "PE Format")."""
 
 
 class Starter(Protocol):
@@ -62,27 +64,29 @@ class Call:
     def windows(self) -> Windows:
         return self.site.windows
 
-    def local(self, path: str) -> str:
-        """Return the local path of a Windows path as this process sees it. Raise OSError."""
-        return self.windows.drives(self.process.account).local(path, self.cwd)
+    def local(self, path: str, *, follow: bool = True) -> str:
+        """Return the local path of a Windows path as this process sees it (see Drives.local). Raise OSError."""
+        return self.windows.drives(self.process.account).local(path, self.cwd, follow=follow)
 
     def out(self, text: str = "") -> None:
         """Print a line."""
-        self.stdout((text + "\r\n").encode("latin-1", "replace"))
+        self.stdout(self.windows.language.encode(text + "\r\n"))
 
     def err(self, text: str = "") -> None:
         """Print a line to the error output."""
-        self.stderr((text + "\r\n").encode("latin-1", "replace"))
+        self.stderr(self.windows.language.encode(text + "\r\n"))
 
 
 Tool = Callable[[Call], Awaitable[int]]
 
 
 def stand_in(tool: str) -> bytes:
-    """Return the bytes of a stand-in program: a PE file by its first letters, and the tool's name in it."""
-    head = b"MZ\x90\x00" + b"\x00" * 60
+    """Return the bytes of a stand-in program: a PE header for its machine, and the tool's name."""
+    pe_header = 0x40
+    head = b"MZ".ljust(0x3C, b"\0") + pe_header.to_bytes(4, "little")
+    machine = I386 if tool.endswith("-32bit") else AMD64
     note = b"This is no program but a stand-in for the vsspc lab.\r\n"
-    return head + note + MARK + tool.encode() + b"\x00\r\n"
+    return head + b"PE\0\0" + machine.to_bytes(2, "little") + b"\0" * 18 + note + MARK + tool.encode() + b"\0\r\n"
 
 
 def tool_of(data: bytes) -> str | None:

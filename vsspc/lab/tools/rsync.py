@@ -38,12 +38,8 @@ class Translation:
 
     def path(self, text: str, *, module: bool = False) -> str:
         """Return the local path of a Cygwin path; one that leads nowhere stays one that leads nowhere."""
-        match = _DRIVE.match(text)
-        if match:
-            windows = f"{match[1].upper()}:\\" + text[match.end() :].strip("/").replace("/", "\\")
-        elif re.match(r"[A-Za-z]:[\\/]", text):
-            windows = text
-        else:
+        windows = _windows_path(text)
+        if windows is None:
             return text
         if module and self._instead is not None:
             return self._instead
@@ -55,6 +51,27 @@ class Translation:
             return os.path.join(self._call.windows.state, "refused")
         return local
 
+    def _crosses(self, text: str) -> bool:
+        """Tell whether a module's path is a link on another volume than the one whose shadow copy it leads to.
+
+        Cygwin gives the link itself the volume that holds it, and what is below the shadow copy's volume: with
+        --one-file-system rsync sends every folder of the root empty (path.cc symlink_info::check; flist.c FLAG_MOUNT_DIR).
+        Here it is sent so without --one-file-system too, and a folder that is asked for by name cannot be read at all.
+        """
+        windows = _windows_path(text)
+        if windows is None:
+            return False
+        try:
+            place = self._call.local(windows, follow=False)
+        except OSError:
+            return False
+        if not os.path.islink(place):
+            return False
+        device = os.readlink(place).rstrip("\\").rpartition("\\")[2].lower()
+        model = self._call.windows
+        copies = [copy for copy in model.shadows.by_id.values() if copy.device.lower() == device]
+        return bool(copies) and copies[0].volume != model.volumes.holding(place)
+
     def configuration(self, text: str) -> str:
         """Return rsyncd.conf for this machine."""
         faults = self._call.site.faults
@@ -62,7 +79,7 @@ class Translation:
             self._instead = os.path.join(self._call.windows.state, "empty")
             os.makedirs(self._instead, exist_ok=True)
         elif faults.has("daemon-live"):
-            self._instead = self._call.windows.volumes.by_letter["C:"].root
+            self._instead = self._call.windows.volumes.by_mount["C:"].root
         lines = ["uid = root", "gid = root"] if os.geteuid() == 0 else []
         for line in text.splitlines():
             match = re.match(r"\s*([A-Za-z][A-Za-z ]*?)\s*=\s*(.*?)\s*$", line)
@@ -75,9 +92,18 @@ class Translation:
                 lines.append(f"{key} = vsspc-lab-{key}-fails")
             elif key in _PATHS:
                 lines.append(f"{match[1]} = {self.path(value, module=key == 'path')}")
+                if key == "path" and self._crosses(value):
+                    lines.append("filter = - /*/*")
             else:
                 lines.append(f"{match[1]} = {value}")
         return "\n".join(lines) + "\n"
+
+
+def _windows_path(text: str) -> str | None:
+    """Return the Windows path that a Cygwin path means; None for one that is not on a drive."""
+    if match := _DRIVE.match(text):
+        return f"{match[1].upper()}:\\" + text[match.end() :].strip("/").replace("/", "\\")
+    return text if re.match(r"[A-Za-z]:[\\/]", text) else None
 
 
 def unprivileged() -> list[str]:
@@ -122,7 +148,9 @@ def _port(text: str) -> int:
 
 
 async def _serve(call: Call, config: str, port: int) -> int:
-    open_port = call.site.faults.has("firewall-off") or call.windows.allows(port=port, program=call.process.image)
+    faults = call.site.faults
+    allowed = call.windows.allows(port=port, program=call.process.image) and not faults.has("group-policy-firewall")
+    open_port = faults.has("firewall-off") or allowed
     if not open_port:
         call.windows.events.log("firewall-blocks", port=port, image=call.process.image)
     address = call.site.address if open_port else UNREACHABLE

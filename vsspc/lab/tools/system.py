@@ -112,7 +112,7 @@ async def find(call: Call) -> int:
             matches = text.lower() in line.lower() if "/i" in switches else text in line
             if matches != ("/v" in switches):
                 found = True
-                call.out(line)
+                call.stdout(f"{line}\r\n".encode("latin-1"))
     return 0 if found else 1
 
 

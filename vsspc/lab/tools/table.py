@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from vsspc.lab.tools import Tool, mapping, netsh, processes, rsync, system, vshadow
+from vsspc.lab.model import Edition
+from vsspc.lab.tools import (
+    Tool,
+    diskshadow,
+    dosdev,
+    netsh,
+    powershell,
+    processes,
+    reg,
+    rsync,
+    system,
+    vshadow,
+    vssadmin,
+)
 
 CMD = "cmd"
 """cmd.exe is not played by a coroutine: it is a process of its own (vsspc.lab.console)."""
 
 TOOLS: dict[str, Tool] = {
-    "dosdev": mapping.dosdev,
+    "diskshadow": diskshadow.diskshadow,
+    "dosdev": dosdev.dosdev,
     "find": system.find,
     "fsutil": system.fsutil,
     "hostname": system.hostname,
@@ -16,15 +30,20 @@ TOOLS: dict[str, Tool] = {
     "netsh": netsh.netsh,
     "netstat": system.netstat,
     "ping": system.ping,
-    "powershell": mapping.powershell,
+    "powershell": powershell.powershell,
+    "reg": reg.reg,
     "rsync": rsync.rsync,
     "svchost": system.service_host,
     "taskkill": processes.taskkill,
     "tasklist": processes.tasklist,
     "vshadow": vshadow.vshadow,
+    "vshadow-sample": vshadow.sample,
+    "vshadow-32bit": vshadow.wow64,
+    "vssadmin": vssadmin.vssadmin,
     "whoami": system.whoami,
 }
 
+POWERSHELL = "C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe"
 SYSTEM_PROGRAMS: dict[str, str] = {
     f"C:\\Windows\\System32\\{name}.exe": name
     for name in (
@@ -36,9 +55,19 @@ SYSTEM_PROGRAMS: dict[str, str] = {
         "netsh",
         "netstat",
         "ping",
+        "reg",
         "svchost",
         "taskkill",
         "tasklist",
+        "vssadmin",
         "whoami",
     )
-} | {"C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe": "powershell"}
+} | {POWERSHELL: "powershell"}
+"""What every edition of Windows has. There is no wmic: it is gone from new ones (Microsoft, "Deprecated features")."""
+SERVER_PROGRAMS = {"C:\\Windows\\System32\\diskshadow.exe": "diskshadow"}
+"""What only the server editions have."""
+
+
+def programs(edition: Edition) -> dict[str, str]:
+    """Return where an edition has which programs."""
+    return SYSTEM_PROGRAMS | (SERVER_PROGRAMS if edition == "server" else {})

@@ -12,50 +12,21 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vsspc.lab.faults import Fault
-from vsspc.lab.model import SYSTEM_PROVIDER, ShadowCopy, SnapshotInProgress, new_guid
+from vsspc.lab.languages import ENGLISH
+from vsspc.lab.shadows import SYSTEM_PROVIDER, Context, ShadowCopy
 from vsspc.lab.tools import Call
-from vsspc.lab.volumes import HoldWritesTimeout, Volume
+from vsspc.lab.tools.requester import Requester, Step, VssError, name_of
+from vsspc.lab.tools.vsstext import attributes, moment
+from vsspc.lab.volumes import Volume
+from vsspc.lab.writers import STATES, Writer
 
 BUFFER = 4096
-NAMES = {
-    0x80042301: "VSS_E_BAD_STATE",
-    0x80042302: "VSS_E_UNEXPECTED",
-    0x80042304: "VSS_E_PROVIDER_NOT_REGISTERED",
-    0x80042306: "VSS_E_PROVIDER_VETO",
-    0x80042307: "VSS_E_PROVIDER_IN_USE",
-    0x80042308: "VSS_E_OBJECT_NOT_FOUND",
-    0x8004230C: "VSS_E_VOLUME_NOT_SUPPORTED",
-    0x8004230E: "VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER",
-    0x8004230F: "VSS_E_UNEXPECTED_PROVIDER_ERROR",
-    0x80042312: "VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED",
-    0x80042313: "VSS_E_FLUSH_WRITES_TIMEOUT",
-    0x80042314: "VSS_E_HOLD_WRITES_TIMEOUT",
-    0x80042316: "VSS_E_SNAPSHOT_SET_IN_PROGRESS",
-    0x80042317: "VSS_E_MAXIMUM_NUMBER_OF_SNAPSHOTS_REACHED",
-    0x80042318: "VSS_E_WRITER_INFRASTRUCTURE",
-    0x80042319: "VSS_E_WRITER_NOT_RESPONDING",
-    0x8004231B: "VSS_E_UNSUPPORTED_CONTEXT",
-    0x8004231F: "VSS_E_INSUFFICIENT_STORAGE",
-    0x800423F2: "VSS_E_WRITERERROR_TIMEOUT",
-    0x800423F3: "VSS_E_WRITERERROR_RETRYABLE",
-    0x800423F4: "VSS_E_WRITERERROR_NONRETRYABLE",
-    0x8000FFFF: "E_UNEXPECTED",
-    0x8007000E: "E_OUTOFMEMORY",
-    0x80070005: "Access is denied.\r\n",
+EXPRESSIONS = {
+    Step.START: "m_pVssObject->StartSnapshotSet(&m_latestSnapshotSetID)",
+    Step.ADD: "m_pVssObject->AddToSnapshotSet((LPWSTR)volume.c_str(), GUID_NULL, &SnapshotID)",
 }
-START, ADD, DO = (
-    "m_pVssObject->StartSnapshotSet(&m_latestSnapshotSetID)",
-    "m_pVssObject->AddToSnapshotSet((LPWSTR)volume.c_str(), GUID_NULL, &SnapshotID)",
-    "m_pVssObject->DoSnapshotSet(&pAsync)",
-)
-WHERE = {0x80042316: START, 0x80042301: START, 0x80042312: ADD, 0x80042317: ADD} | dict.fromkeys(
-    (0x8004230C, 0x8004230E, 0x8004231B, 0x80042304), ADD
-)
-PERSISTENT, NO_WRITERS, NO_AUTO_RELEASE = 0x01, 0x10, 0x08
+PERSISTENT, NO_WRITERS, NO_AUTO_RELEASE, CLIENT_ACCESSIBLE = 0x01, 0x10, 0x08, 0x04
 SERVER_ONLY = ("p", "nw", "nar", "tr", "ad", "ap", "scsf", "t", "bc", "do", "revert", "b", "bw", "bex", "el", "er", "i")
-IN_PROGRESS_AFTER_KILL = 60.0
-"""Seconds (times `tick`) that VSS takes to notice that the requester of a set in progress was killed."""
 
 
 class Failed(Exception):
@@ -74,7 +45,7 @@ class Printer:
         self._pending = b""
 
     def __call__(self, text: str = "") -> None:
-        self._pending += (text + "\r\n").encode("latin-1", "replace")
+        self._pending += ENGLISH.encode(text + "\r\n")
         while len(self._pending) >= BUFFER:
             self._write(self._pending[:BUFFER])
             self._pending = self._pending[BUFFER:]
@@ -92,16 +63,33 @@ class Order:
     script: str = ""
     execute: str = ""
     volumes: list[Volume] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
     action: tuple[str, str] | None = None
 
 
 async def vshadow(call: Call) -> int:
     """Play vshadow; return 0, 1 for a bad parameter, 2 for everything that VSS, a writer or the script refused."""
+    return await _run(call, server=call.site.faults.has("vshadow-sample") is None)
+
+
+async def sample(call: Call) -> int:
+    """Play one that was built from the sample's newer project, without VSS_SERVER: it has no -nw, no -p, no -el."""
+    return await _run(call, server=False)
+
+
+async def wow64(call: Call) -> int:
+    """Play a 32-bit one: VSS takes no requester under WOW64 (Microsoft, "Volume Shadow Copy Service Portal")."""
+    return await _run(call, server=True, native=False)
+
+
+async def _run(call: Call, *, server: bool, native: bool = True) -> int:
     say = Printer(call.stdout)
     say("\r\nVSHADOW.EXE 3.0 - Volume Shadow Copy sample client.")
     say("Copyright (C) 2005 Microsoft Corporation. All rights reserved.\r\n\r\n")
     try:
-        order = _parse(call, say)
+        order = _parse(call, say, server=server)
+        if order is not None and not native:
+            raise _com(say, "m_pVssObject->InitializeForBackup()", 0x8000FFFF)
         if order is not None and order.action is not None:
             _act(call, say, order.action)
         elif order is not None:
@@ -133,9 +121,8 @@ def _bad(say: Printer, word: str, *, server: bool) -> Failed:
     return Failed(1)
 
 
-def _parse(call: Call, say: Printer) -> Order | None:
+def _parse(call: Call, say: Printer, *, server: bool) -> Order | None:
     """Read the arguments, printing the options as they are met; None when only the usage was wanted. Raise Failed."""
-    server = call.site.faults.has("vshadow-sample") is None
     order = Order()
     for at, word in enumerate(call.arguments):
         if word[:1] in ("-", "/"):
@@ -176,6 +163,15 @@ def _option(call: Call, say: Printer, order: Order, name: str, value: str) -> bo
     elif name == "p":
         say("(Option: Persistent shadow copy)")
         order.context |= PERSISTENT | NO_AUTO_RELEASE
+    elif name == "scsf":
+        say("(Option: Creating Shadow Copies for Shared Folders - Client Accessible)")
+        order.context = PERSISTENT | NO_AUTO_RELEASE | CLIENT_ACCESSIBLE | NO_WRITERS
+    elif name == "wx" and value:
+        say(f"(Option: Excluding writer/component '{value}')")
+        order.excluded.append(value)
+    elif name == "ws" and not value:
+        say("(Option: List writer status)")
+        order.action = ("ws", "")
     elif name == "tracing":
         say("(Option: Enable tracing)")
     elif name == "script" and value:
@@ -210,7 +206,7 @@ def _is_file(call: Call, path: str) -> bool:
 
 def _hresult(say: Printer, hresult: int) -> None:
     say(f"- Returned HRESULT = 0x{hresult:08x}")
-    say(f"- Error text: {NAMES.get(hresult, '<Unknown error code>')}")
+    say(f"- Error text: {name_of(hresult)}")
     say("- Please re-run VSHADOW.EXE with the /tracing option to get more details")
 
 
@@ -226,13 +222,26 @@ def _async(say: Printer, hresult: int) -> Failed:
     return Failed(2)
 
 
-def _writer(say: Printer, hresult: int) -> Failed:
-    say("\r\nERROR: Selected writer 'System Writer' is in failed state!")
-    say("   - Status: 7 (VSS_WS_FAILED_AT_FREEZE)")
-    say(f"   - Writer Failure code: 0x{hresult:08x} ({NAMES.get(hresult, '<Unknown error code>')})")
-    say("   - Writer ID: {e8132975-6f93-4464-a53e-1050253ae220}")
-    say("   - Instance ID: {5e0f1b6c-5a4e-4b6e-9a53-3d2a3c1f6c11}")
+def _writer(say: Printer, writer: Writer) -> Failed:
+    say(f"\r\nERROR: Selected writer '{writer.name}' is in failed state!")
+    _state(say, writer)
     return Failed(2)
+
+
+def _state(say: Printer, writer: Writer) -> None:
+    say(f"   - Status: {writer.state} ({STATES[writer.state]})")
+    say(f"   - Writer Failure code: 0x{writer.code:08x} ({name_of(writer.code) if writer.code else 'S_OK'})")
+    say(f"   - Writer ID: {writer.id}")
+    say(f"   - Instance ID: {writer.instance}")
+
+
+def _refused(say: Printer, error: VssError) -> Failed:
+    """Print what VSS refused, as the step prints it that it happens in."""
+    if error.writer is not None:
+        return _writer(say, error.writer)
+    if error.step is Step.DO and not error.call:
+        return _async(say, error.hresult)
+    return _com(say, error.call or EXPRESSIONS[error.step], error.hresult)
 
 
 # ------------------------------------------------------------------ creation
@@ -240,51 +249,30 @@ def _writer(say: Printer, hresult: int) -> Failed:
 
 async def _create(call: Call, say: Printer, order: Order) -> None:
     """Make the set, run the script and the command, and release the set. Raise Failed."""
-    writers = not order.context & NO_WRITERS
-    fault = call.site.faults.take("vshadow")
-    hresult = int(fault.text("hresult", "0x80042306"), 16) if fault else 0
-    phase = _phase(fault, hresult)
+    context = Context(
+        persistent=bool(order.context & PERSISTENT),
+        writers=not order.context & NO_WRITERS,
+        client_accessible=bool(order.context & CLIENT_ACCESSIBLE),
+    )
     if order.context:
         say(f"- Setting the VSS context to: 0x{order.context:08x}")
-    if writers:
-        _gather(say)
-    shadows = call.windows.shadows
-    if phase == START:
-        raise _com(say, START, hresult)
+    if context.writers:
+        _gather(call, say, order)
+    requester = Requester(call, "vshadow", context, excluded=order.excluded)
     try:
-        shadows.begin()
-    except SnapshotInProgress:
-        raise _com(say, START, 0x80042316) from None
-    making = asyncio.create_task(_make(call, say, order, fault, phase, hresult))
-    try:
-        made = await asyncio.shield(making)
-    except asyncio.CancelledError:
-        call.windows.events.log("vshadow-killed-during-create", pid=call.process.pid)
-        making.add_done_callback(lambda _: shadows.release(call.process.pid))
-        making.cancel()
-        loop = asyncio.get_running_loop()
-        loop.call_later(IN_PROGRESS_AFTER_KILL * call.site.tick, shadows.finish)
-        raise
-    except Failed:
-        shadows.finish()
-        raise
-    shadows.finish()
+        made = await _make(call, say, order, requester)
+    except VssError as error:
+        raise _refused(say, error) from None
+    finally:
+        requester.close()
     try:
         await _use(call, say, order, made)
     finally:
-        if not order.context & PERSISTENT:
-            shadows.release(call.process.pid)
+        if not context.persistent:
+            call.windows.shadows.release(call.process.pid)
 
 
-def _phase(fault: Fault | None, hresult: int) -> str:
-    if fault is None:
-        return ""
-    return {"com": fault.text("call", ADD), "async": "async", "writer": "writer", "": WHERE.get(hresult, "async")}[
-        fault.text("phase")
-    ]
-
-
-def _gather(say: Printer) -> None:
+def _gather(call: Call, say: Printer, order: Order) -> None:
     say("(Gathering writer metadata...)")
     say("(Waiting for the asynchronous operation to finish...)")
     for line in (
@@ -298,77 +286,46 @@ def _gather(say: Printer) -> None:
         "Select explicitly included components ...",
     ):
         say(line)
-    say(" * Writer 'System Writer':\r\n   - Add component \\System Files")
+    for writer in call.windows.writers.taking_part(order.excluded):
+        say(f" * Writer '{writer.name}':\r\n   - Add component \\{writer.name.removesuffix(' Writer')} Files")
 
 
-async def _make(
-    call: Call, say: Printer, order: Order, fault: Fault | None, phase: str, hresult: int
-) -> list[ShadowCopy]:
-    """Do StartSnapshotSet, AddToSnapshotSet and DoSnapshotSet. Raise Failed."""
-    faults = call.site.faults
-    set_id = new_guid()
-    say(f"Creating shadow set {set_id} ...")
-    ids: list[str] = []
+async def _make(call: Call, say: Printer, order: Order, requester: Requester) -> list[ShadowCopy]:
+    """Do StartSnapshotSet, AddToSnapshotSet and DoSnapshotSet. Raise VssError."""
+    writers = not order.context & NO_WRITERS
+    requester.start()
+    say(f"Creating shadow set {requester.set_id} ...")
     for volume in order.volumes:
-        say(f"- Adding volume {volume.name} [{volume.letter}\\] to the shadow set...")
-        if phase not in ("", "async", "writer"):
-            raise _com(say, phase, hresult)
-        ids.append(new_guid())
-    if not order.context & NO_WRITERS:
+        say(f"- Adding volume {volume.name} [{volume.mount}\\] to the shadow set...")
+        requester.add(volume)
+    if writers:
         say("Preparing for backup ... ")
         say("(Waiting for the asynchronous operation to finish...)\r\n(Waiting for the asynchronous operation to finish...)")
+    requester.prepare()
     say("Creating the shadow (DoSnapshotSet) ... ")
     say("(Waiting for the asynchronous operation to finish...)")
-    call.windows.events.log("vshadow-creating", pid=call.process.pid, set=set_id)
-    slow = faults.take("vshadow-slow")
-    if slow:
-        await asyncio.sleep(slow.number("seconds", 1.0))
-    if faults.has("vshadow-hang"):
-        call.windows.events.log("vshadow-hangs", pid=call.process.pid)
-        while faults.has("vshadow-hang"):
-            await asyncio.sleep(0.02)
-    if phase == "async":
-        raise _async(say, hresult)
-    if phase == "writer":
-        raise _writer(say, hresult)
-    try:
-        made = await call.windows.shadows.create(
-            set_id,
-            ids,
-            order.volumes,
-            None if order.context & PERSISTENT else call.process.pid,
-            no_writers=bool(order.context & NO_WRITERS),
-        )
-    except HoldWritesTimeout:
-        raise _async(say, 0x80042314) from None
-    except OSError as error:
-        call.windows.events.log("shadow-copy-error", error=str(error))
-        raise _async(say, 0x8004230F) from None
+    made = await requester.create()
+    if writers:
+        say("(Waiting for the asynchronous operation to finish...)")
     say("Shadow copy set succesfully created.\r\n\r\nList of created shadow copies: \r\n\r\n")
-    say(f"Querying all shadow copies with the SnapshotSetID {set_id} ...\r\n")
+    say(f"Querying all shadow copies with the SnapshotSetID {requester.set_id} ...\r\n")
     for copy in made:
         _describe(call, say, copy)
     return made
 
 
 def _describe(call: Call, say: Printer, copy: ShadowCopy) -> None:
-    clock = copy.created
-    half = "AM" if clock.hour < 12 else "PM"
-    moment = f"{clock.month}/{clock.day}/{clock.year} {clock.hour % 12 or 12}:{clock:%M:%S} {half}"
-    persistent = copy.owner is None
-    attributes = ["No_Auto_Release", "Persistent"] if persistent else ["Auto_Release"]
-    attributes += ["No_Writers"] if copy.no_writers else []
     say(f"* SNAPSHOT ID = {copy.id} ...")
     say(f"   - Shadow copy Set: {copy.set_id}")
     say(f"   - Original count of shadow copies = {copy.count}")
-    say(f"   - Original Volume name: {copy.volume.name} [{copy.volume.letter}\\]")
-    say(f"   - Creation Time: {moment}")
+    say(f"   - Original Volume name: {copy.volume.name} [{copy.volume.mount}\\]")
+    say(f"   - Creation Time: {moment(copy.created, call.windows.language)}")
     say(f"   - Shadow copy device name: {copy.path}")
     say(f"   - Originating machine: {call.windows.name}")
     say(f"   - Service machine: {call.windows.name}")
     say("   - Not Exposed")
     say(f"   - Provider id: {SYSTEM_PROVIDER}")
-    say(f"   - Attributes:  {' '.join([*attributes, 'Differential'])}\r\n")
+    say(f"   - Attributes:  {' '.join(attributes(copy))}\r\n")
 
 
 async def _use(call: Call, say: Printer, order: Order, made: list[ShadowCopy]) -> None:
@@ -438,6 +395,13 @@ def _act(call: Call, say: Printer, action: tuple[str, str]) -> None:
     """Query or delete. Raise Failed."""
     verb, value = action
     shadows = call.windows.shadows
+    if verb == "ws":
+        writers = list(call.windows.writers)
+        say(f"\r\nListing writer status ...\r\n- Number of writers that responded: {len(writers)}")
+        for writer in writers:
+            say(f'\r\n* WRITER "{writer.name}"')
+            _state(say, writer)
+        return
     if verb in ("q", "qx"):
         if verb == "qx":
             say("(Option: Query shadow copy set)")

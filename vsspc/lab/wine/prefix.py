@@ -15,20 +15,21 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import MutableSet
+from collections.abc import Mapping, MutableSet
 from pathlib import Path
 
 from vsspc.lab.tools import MARK
-from vsspc.lab.tools.table import CMD, SYSTEM_PROGRAMS
+from vsspc.lab.tools.table import CMD, SERVER_PROGRAMS, SYSTEM_PROGRAMS
 from vsspc.lab.wine.bridge import KEY_SIZE, Bridge
 from vsspc.lab.wine.installation import Installation, WineUnavailable
 
 _START_TIMEOUT, _STOP_TIMEOUT = 60.0, 10.0
 _REGISTRY = ("system.reg", "user.reg", "userdef.reg", ".update-timestamp")
 _BRIDGE = "C:\\windows\\system32\\labbridge.exe"
-_WINES_OWN = frozenset(("find", "hostname", "whoami", "svchost"))
+_WINES_OWN = frozenset(("find", "hostname", "reg", "whoami", "svchost"))
 """Programs of System32 that are not the lab's: Wine's are good enough, and one thing more that is not our own."""
-_OURS = ",".join(f"{tool}.exe" for tool in sorted({*SYSTEM_PROGRAMS.values()} - _WINES_OWN - {CMD}))
+_PROGRAMS = SYSTEM_PROGRAMS | SERVER_PROGRAMS
+_OURS = ",".join(f"{tool}.exe" for tool in sorted({*_PROGRAMS.values()} - _WINES_OWN - {CMD}))
 """Wine prefers its own programs in System32, unless it is told otherwise."""
 _BOOT = """
 mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp" && mount --bind "$1" "$0/lab" || exit 1
@@ -55,8 +56,11 @@ class Prefix:
         """The folder that is C:\\Windows."""
         return self._state / "c" / "Windows"
 
-    def build(self) -> None:
-        """Put Wine's Windows on the model's C:, with the lab's stand-ins for what Wine has not; keep what is there."""
+    def build(self, programs: Mapping[str, str]) -> None:
+        """Put Wine's Windows on the model's C:, with stand-ins for what Wine has not; keep what is there.
+
+        `programs` are the tools of the host's edition by their paths.
+        """
         devices = self._folder / "dosdevices"
         devices.mkdir(parents=True, exist_ok=True)
         for name in _REGISTRY:
@@ -65,7 +69,7 @@ class Prefix:
         _mirror(self._installation.windows, self.windows, self._installation.root)
         _place(self.windows / "System32" / "labbridge.exe", self._installation.program("bridge"))
         _place(self.windows / "System32" / "cmd.exe", self._installation.program("cmd") + MARK + CMD.encode() + b"\0")
-        for path, tool in SYSTEM_PROGRAMS.items():
+        for path, tool in programs.items():
             if tool != CMD and tool not in _WINES_OWN:
                 _place(self.windows.joinpath(*path.split("\\")[2:]), self.stand_in(tool))
         self.letters()
