@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,16 +66,135 @@ def test_all_problems_are_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
         assert key in line
 
 
+PRECEDENCE = """
+[host."lab-7"]
+rsync_port = 4
+[host."lab-*"]
+rsync_port = 2
+smb_port = 2
+timeouts = { snapshot = 20, map = 20 }
+[host."*-7"]
+rsync_port = 3
+smb_port = 3
+timeouts.map = 30
+[host."Lab-*"]
+rsync_port = 9
+[defaults]
+rsync_port = 1
+smb_port = 1
+timeouts = { snapshot = 10, map = 10, rsyncd_up = 10 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "ports", "times"),
+    [
+        ("winbox", (1, 1), (10, 10, 10)),
+        ("lab-1", (2, 2), (20, 20, 10)),
+        ("box-7", (3, 3), (10, 30, 10)),
+        ("lab-7", (4, 3), (20, 30, 10)),
+    ],
+)
+def test_the_name_is_over_the_patterns_in_their_order_and_they_over_the_defaults(
+    tmp_path: Path, host: str, ports: tuple[int, int], times: tuple[int, int, int]
+) -> None:
+    found = config.load(write(tmp_path, PRECEDENCE)).settings(host, "x")
+    assert (found.rsync_port, found.smb_port) == ports
+    assert tuple(found.timeouts[name] for name in ("snapshot", "map", "rsyncd_up")) == times
+
+
+GUID = "{A65FAA63-5EA8-4EBC-9DBD-A0C4DB26912A}"
+
+
+def test_every_new_key_reaches_the_settings(tmp_path: Path) -> None:
+    file = write(
+        tmp_path,
+        rf"""
+        [host.winbox]
+        volumes = ["c:", {{ path = 'd:\', optional = true }}, 'C:\Mounts\Data']
+        engine = "vshadow"
+        writers = true
+        exclude_writers = ["{GUID}"]
+        policy = "prefer"
+        live = true
+        mapping = "link"
+        timeouts = {{ service = "1m", proof = "6s", last_proof = "30s", answer = "9s" }}
+        """,
+    )
+    found = config.load(file).settings("winbox", "x")
+    assert found.volumes == (Volume("C:"), Volume("D:", optional=True), Volume(r"C:\Mounts\Data"))
+    assert (found.engine, found.policy, found.live, found.mapping) == ("vshadow", "prefer", True, "link")
+    assert (found.writers, found.exclude_writers) == (True, (GUID.lower(),))
+    assert [found.timeouts[name] for name in ("service", "proof", "last_proof", "answer")] == [60, 6, 30, 9]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[defaults]\nvolumes = ["C:", "c:"]\n', "twice"),
-        ('[defaults]\npre_timeout = "60s"\nteardown_reserve = "90s"\n', "must be longer than teardown_reserve"),
+        ('volumes = ["C:", "c:"]', "line 2: defaults.volumes: C: is named twice"),
+        (
+            r"volumes = ['C:\A b', 'C:\A_b']",
+            r"line 2: defaults.volumes: C:\A b and C:\A_b would both be the rsync module C_A_b",
+        ),
+        (
+            'pre_timeout = "60s"',
+            "line 2: defaults.pre_timeout: pre_timeout = 1m must be longer than teardown_reserve = 1m30s",
+        ),
+        ('max_ttl = "30m"', "line 2: defaults.max_ttl: idle_ttl = 1h is longer than max_ttl = 30m"),
+        ("live = true", 'line 2: defaults.live: live needs policy = "prefer"'),
+        (f'exclude_writers = ["{GUID}"]', "line 2: defaults.exclude_writers: exclude_writers needs writers = true"),
+        (
+            'engine = "wmi"\nwriters = true',
+            'line 3: defaults.writers: engine = "wmi" makes shadow copies without writers',
+        ),
+        (
+            'retry.connect.wait = "1m"',
+            "line 2: defaults.retry.connect.wait: the first pause, wait = 1m, is longer than cap",
+        ),
+        ('live = true\n[host."a"]\npolicy = "prefer"', "line 2: defaults.live: live needs"),
+        ('writers = true\n[host."a-*"]\nengine = "wmi"', 'line 4: host."a-*".engine: engine = "wmi" makes'),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, text: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        config.load(write(tmp_path, text)).settings("winbox", "winbox")
+def test_settings_that_contradict_each_other_are_refused_at_the_key_that_was_set_last(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        config.load(write(tmp_path, f"[defaults]\n{text}\n"))
+
+
+def test_patterns_that_contradict_each_other_on_one_host_are_refused_there(tmp_path: Path) -> None:
+    file = write(tmp_path, '[host."a*"]\nwriters = true\n[host."*z"]\nengine = "wmi"\n')
+    assert config.load(file).settings("ab", "x").writers
+    with pytest.raises(ConfigError, match='line 4: host."\\*z".engine: '):
+        config.load(file).settings("az", "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("idle_ttl = true", "should be a valid number"),
+        ("smb_port = true", "should be a valid integer"),
+        ('smb_port = "445"', "should be a valid integer"),
+        ("smb_port = 445.0", "should be a valid integer"),
+        ("firewall = 1", "should be a valid boolean"),
+        ("idle_ttl = 2026-11-23", "should be a valid number"),
+        ("idle_ttl = inf", "less than or equal to 2592000"),
+        ('volumes = "C:"', "should be a valid list"),
+        (r"volumes = ['\\server\share']", "is not a volume"),
+        ('exclude_writers = ["all"]', "should match pattern"),
+        ("timeouts = 5", "must be a table"),
+    ],
+)
+def test_values_have_types_and_bounds(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.load(write(tmp_path, f"[defaults]\n{text}\n"))
+    assert words in caught.value.message and "line 2: defaults." in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["a b", "../x", "lab /*", ""])
+def test_a_name_that_no_host_can_have_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="line 1: host.*: no host can have this name"):
+        config.load(write(tmp_path, f'[host."{name}"]\n'))
 
 
 def test_a_file_that_is_not_there_or_not_toml_says_so(tmp_path: Path) -> None:
