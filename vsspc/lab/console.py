@@ -27,7 +27,7 @@ from vsspc.lab.events import Events
 from vsspc.lab.filecommands import FileCommands
 from vsspc.lab.languages import LANGUAGES
 from vsspc.lab.paths import InvalidName, NoSuchDrive, PathRefused, normalise
-from vsspc.lab.terminal import NO_PATH, Sharing
+from vsspc.lab.terminal import NO_PATH, Sharing, is_pattern
 
 NOT_RECOGNISED = 9009
 
@@ -276,7 +276,7 @@ class Console(FileCommands):
                 start += step
             return
         for word in cmdlang.words(text):
-            if "*" in word or "?" in word:
+            if is_pattern(word):
                 yield from self.matching(word, folders=False)
             else:
                 yield word

@@ -13,7 +13,7 @@ import shutil
 from vsspc.lab import cmdlang
 from vsspc.lab.cmdlang import CmdError
 from vsspc.lab.paths import GLOBALROOT, NoSuchDrive, entry, is_windows_target, normalise
-from vsspc.lab.terminal import DENIED, NO_FILE, NO_PATH, Sharing, Terminal, claim, reason
+from vsspc.lab.terminal import DENIED, NO_FILE, NO_PATH, Sharing, Terminal, claim, is_pattern, reason
 
 
 class FileCommands(Terminal):
@@ -121,7 +121,7 @@ class FileCommands(Terminal):
             raise CmdError("The syntax of the command is incorrect.", 1)
         self.errorlevel = 0
         for name in names:
-            wild = "*" in name or "?" in name
+            wild = is_pattern(name)
             found = self.matching(name, folders=False) if wild else [name]
             for each in found:
                 local = self.local(each, follow=False)
@@ -217,9 +217,9 @@ class FileCommands(Terminal):
         if flags != {"/b"}:
             raise cmdlang.Unsupported(f"dir{rest}: the lab knows dir /b")
         pattern = names[0] if names else "."
-        if not set(pattern) & set("*?"):
+        if not is_pattern(pattern):
             pattern = pattern.rstrip("\\") + "\\*" if os.path.isdir(self.local(pattern)) else pattern
-        found = self.matching(pattern) if set(pattern) & set("*?") else [n for n in [pattern] if self.exists(n)]
+        found = self.matching(pattern) if is_pattern(pattern) else [n for n in [pattern] if self.exists(n)]
         for each in found:
             self.out(each.rpartition("\\")[2])
         if not found:

@@ -45,6 +45,11 @@ def reason(error: OSError) -> str:
     return DENIED
 
 
+def is_pattern(path: str) -> bool:
+    r"""Tell whether a Windows path has a wildcard; the one of `\\?\` is none."""
+    return bool({"*", "?"} & set(path.replace('"', "").removeprefix("\\\\?\\")))
+
+
 def claim(path: str) -> None:
     """Raise Sharing when a process of the lab holds this file or folder open."""
     if os.path.islink(path):
@@ -144,7 +149,7 @@ class Terminal:
         if path.lower() in ("nul", "con"):
             return True
         try:
-            if "*" in path or "?" in path:
+            if is_pattern(path):
                 return bool(self.matching(path))
             local = self.local(path)
         except OSError:

@@ -141,6 +141,37 @@ def test_a_creation_fails_as_told_once(host: LabProcess, script: Script, fault: 
     assert script(f"{BIN}\\vshadow.exe -nw C:")[0] == 0
 
 
+def test_a_failed_writer_fails_the_backup_unless_it_is_excluded(host: LabProcess, script: Script) -> None:
+    sql = "{a65faa63-5ea8-4ebc-9dbd-a0c4db26912a}"
+    host.inject("writer", writer="SqlServerWriter", state=9, code="0x800423f3")
+    code, printed = script(f"{BIN}\\vshadow.exe C:")
+    assert code == 2
+    assert (
+        "\nERROR: Selected writer 'SqlServerWriter' is in failed state!\n"
+        "   - Status: 9 (VSS_WS_FAILED_AT_FREEZE)\n"
+        "   - Writer Failure code: 0x800423f3 (VSS_E_WRITERERROR_RETRYABLE)\n"
+        f"   - Writer ID: {sql}\n"
+    ) in printed
+    assert "- Status: 9 (VSS_WS_FAILED_AT_FREEZE)" in script(f"{BIN}\\vshadow.exe -ws")[1]
+    assert host.inventory()["shadow_copies"] == []
+
+    code, printed = script(f"{BIN}\\vshadow.exe -wx={sql} C:")
+    assert (code, f"(Option: Excluding writer/component '{sql}')" in printed) == (0, True)
+    assert script(f"{BIN}\\vshadow.exe -nw C:")[0] == 0
+
+
+def test_a_writer_that_fails_early_leaves_no_copy_behind(host: LabProcess, script: Script) -> None:
+    made = len(host.events.all("shadow-created"))
+    host.inject("writer", times=1, writer="{e8132975-6f93-4464-a53e-1050253ae220}", state=7, code="0x800423f4")
+    code, printed = script(f"{BIN}\\vshadow.exe C:")
+
+    assert code == 2
+    assert "- Status: 7 (VSS_WS_FAILED_AT_PREPARE_BACKUP)" in printed
+    assert len(host.events.all("shadow-created")) == made
+    with pytest.raises(LabFailed, match="there is no such writer"):
+        host.inject("writer", writer="Nobody")
+
+
 def test_a_failing_script_fails_the_backup(host: LabProcess, script: Script) -> None:
     put(host, "bad.cmd", "@exit /b 5")
     code, printed = script(f"{BIN}\\vshadow.exe -nw -exec={TEMP}\\bad.cmd C:")
