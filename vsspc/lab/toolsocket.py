@@ -21,7 +21,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -237,9 +237,10 @@ class Programs:
         self, process: Process, cwd: str, environment: Mapping[str, str], stdout: Sink | None, stderr: Sink | None
     ) -> int:
         """Run one cmd.exe as a Linux process in a session of its own, unless there is another console."""
-        if self.console is not None:
-            return await self.console(process.command_line, cwd)
         windows = self.site.windows
+        if self.console is not None:
+            new = set(environment.items()) - set(windows.environment(process.account).items())
+            return await self.console(_with_variables(process.command_line, sorted(new)), cwd)
         words = process.command_line
         arguments = words[words.find('"', 1) + 1 :] if words.startswith('"') else words.partition(" ")[2]
         receive, send = os.pipe()
@@ -347,6 +348,12 @@ class Programs:
         elif process.pid in windows.processes.by_pid:
             windows.processes.kill(process.pid)
         gone.cancel()
+
+
+def _with_variables(command_line: str, variables: Iterable[tuple[str, str]]) -> str:
+    """Return the command line of a cmd.exe that sets variables first: another console starts with its own."""
+    first = "".join(f"set {name}={value}&" for name, value in variables)
+    return command_line.replace('/c "', f'/c "{first}', 1) if first else command_line
 
 
 def _cancel(task: asyncio.Task[int]) -> None:

@@ -67,7 +67,7 @@ def held(lab: LabProcess, volumes: str) -> Iterator[None]:
 
 
 def test_every_kind_is_seen_as_windows_shows_it(host: LabProcess) -> None:
-    code, printed = run(
+    _, printed = run(
         host,
         "for %%V in (C: D: E: F: S:) do if exist %%V\\ echo %%V\n"
         f'if exist "{MOUNT}\\" echo mounted\n'
@@ -95,7 +95,7 @@ def test_what_vss_takes(host: LabProcess, volume: str, code: int, expected: str)
 
 def test_a_mounted_volume_is_an_empty_folder_in_its_hosts_copy_and_has_one_of_its_own(host: LabProcess) -> None:
     with held(host, f'C: "{MOUNT}"'):
-        code, printed = run(
+        _, printed = run(
             host,
             f'if exist "{DEVICE}\\Mounts\\My Data\\" echo a folder\n'
             f'if not exist "{DEVICE}\\Mounts\\My Data\\*" echo empty\n'
@@ -134,7 +134,7 @@ def test_a_set_is_of_one_instant_over_all_its_volumes(host: LabProcess) -> None:
 
 def test_a_directory_link_is_made_unchecked_read_and_removed_but_not_what_it_leads_to(host: LabProcess) -> None:
     with held(host, "C:"):
-        code, printed = run(
+        _, printed = run(
             host,
             f"md C:\\vsspc-1\nmklink /D C:\\vsspc-1\\vol {DEVICE}\\\n"
             "type C:\\vsspc-1\\vol\\Users\\c.txt\necho.\n"
@@ -155,7 +155,7 @@ def test_a_directory_link_is_made_unchecked_read_and_removed_but_not_what_it_lea
             "nothing there",
         ]
         assert host.inventory()["files"] == ["C:\\vsspc-1\\", "C:\\vsspc-1\\vol"]
-        code, printed = run(host, f"rd /s /q C:\\vsspc-1\ntype {DEVICE}\\Users\\c.txt")
+        _, printed = run(host, f"rd /s /q C:\\vsspc-1\ntype {DEVICE}\\Users\\c.txt")
         assert printed == "on C:"
     assert host.inventory()["files"] == []
 

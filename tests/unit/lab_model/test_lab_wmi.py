@@ -140,6 +140,16 @@ def test_powershell_can_be_missing_constrained_or_slow(host: LabProcess, run: Ru
     assert run(DELETE)[0] == 0
 
 
+def test_the_oldest_of_sixty_four_client_accessible_copies_makes_room(host: LabProcess, run: Run) -> None:
+    planted = [host.plant("shadow", letter="D:", client_accessible=True) for _ in range(64)]
+    assert run({**CREATE, "volumes": ["D:\\"]})[0] == 0
+    left = [copy["id"] for copy in host.inventory()["shadow_copies"]]
+    host.tell("vanish")
+
+    assert planted[0] not in left
+    assert left[:-1] == planted[1:]
+
+
 def test_vssadmin_lists_every_copy_in_lower_case(host: LabProcess, run: Run, script: Script) -> None:
     assert script("vssadmin list shadows") == (1, HEAD + "No items found that satisfy the query.\n")
     run(CREATE)
