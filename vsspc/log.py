@@ -32,6 +32,13 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "lease.not_saved": lambda f: str(f["why"]),
     "owner.replaced": lambda f: f"replaced the owner file of {f['holder']}, {f['age']} s old",
     "teardown.failed": lambda f: f"teardown: {f['why']}",
+    "engine": lambda f: f"shadow copies by {f['engine']}: {f['why']}",
+    "engine.caution": lambda f: f"WARNING: {f['why']}",
+    "engine.unusable": lambda f: f"the engine {f['engine']} cannot be used here ({f['why']}); the next one is tried",
+    "writer.failed": lambda f: str(f["why"]),
+    "volume.skipped": lambda f: f"WARNING: the volume {f['volume']} is left out of this backup: {f['why']}",
+    "mapping.failed": lambda f: f"no mapping by {f['way']}: {f['why']}",
+    "live": lambda f: f"WARNING: {f['why']}",
 }
 """The events that people see, and how. All others are for the JSON log."""
 
@@ -95,7 +102,7 @@ class _Tee:
     def __call__(self, logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         line = _LINES.get(str(fields["event"]))
         if line is not None:
-            say(self._stdout, f"vsspc: {line(fields)}")
+            say(self._stdout, f"vsspc: {'LIVE: ' if fields.get('live') else ''}{line(fields)}")
         return fields
 
 

@@ -7,7 +7,7 @@ interpreter, with everything that Wine's does; this one runs a thousand scripts 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SYSTEM_ROOT = r"C:\Windows"
 NOT_FOUND = 9009
 _LABEL = re.compile(r"^:([a-z]+)$")
-_VARIABLE = re.compile(r"%%|%~dp0|%([A-Za-z]+)%")
+_VARIABLE = re.compile(r"%%|%~dp0|%([A-Za-z_][A-Za-z0-9_]*)%")
 _FOR = re.compile(r"for (/l )?(%[A-Za-z]) in \(([^)]*)\) do (.*)")
 _IF = re.compile(
     r"if (?P<no>not )?(?:exist (?P<path>\"[^\"]*\"|\S+)|errorlevel (?P<code>\d+)|(?P<left>\S+?)==(?P<right>\S+)"
@@ -28,6 +28,7 @@ _IF = re.compile(
 )
 _REDIRECT = re.compile(r'(?:^|(?<=\s))2?(>>?)(&1|"[^"]*"|[^\s"&]+)\s*')
 _SET = re.compile(r"(?:/a )?([a-z]+)(\+?=)(.*)")
+_MKLINK = re.compile(r'/D "([^"]+)" \\\\\?\\GLOBALROOT(\\Device\\HarddiskVolumeShadowCopy\d+)\\')
 _COUNTED = re.compile(r"^set /a ([a-z]+)\+=1\r?$", re.MULTILINE)
 _BOUND = re.compile(r"^if %([a-z]+)% geq (\d+) goto", re.MULTILINE)
 _RESET = re.compile(r"^if not errorlevel 1 set /a ([a-z]+)=0\r?$", re.MULTILINE)
@@ -150,9 +151,9 @@ def script(data: bytes) -> tuple[tuple[str, ...], dict[str, int]]:
 class Cmd:
     """One cmd.exe, at work on a script."""
 
-    def __init__(self, host: Windows, process: Process) -> None:
+    def __init__(self, host: Windows, process: Process, variables: Mapping[str, str] = {}) -> None:
         self.host, self.process = host, process
-        self.variables: dict[str, str] = {}
+        self.variables: dict[str, str] = {"PROCESSOR_ARCHITECTURE": host.architecture, **variables}
         self.level = 0
         self.here = ""
         self.out: str | None = None
@@ -164,6 +165,7 @@ class Cmd:
             "del": self._del,
             "rd": self._rd,
             "md": self._md,
+            "mklink": self._mklink,
             "set": self._set,
             "call": self._call,
             "exit": self._exit,
@@ -309,6 +311,11 @@ class Cmd:
     def _md(self, rest: str) -> None:
         self.level = 0 if self.host.make_folder(self.full(_target(rest))) else 1
 
+    def _mklink(self, rest: str) -> None:
+        found = _MKLINK.fullmatch(rest)
+        assert found, f"the model does not know: mklink {rest}"
+        self.level = 0 if self.host.make_link(found[1], found[2]) else 1
+
     def _set(self, rest: str) -> None:
         found = _SET.fullmatch(rest)
         assert found, f"the model does not know: set {rest}"
@@ -349,7 +356,7 @@ class Cmd:
                 return None
             return self._wait(result)
         assert "\\" in node.name, f"the model does not know: {node.name} {node.rest}"
-        payload = self.host.payload(path)
+        payload = self.host.payload(path, self.host)
         if payload is None:
             self.say(f"'{node.name}' is not recognized as an internal or external command.\r\n")
             self.level = NOT_FOUND

@@ -24,6 +24,8 @@ ON_VOLUMES = {
 SERVICES = frozenset({"PAExec-77-other", "vsspc-console"})
 RULES = {"somebody's rule": {"localport": "873"}}
 LETTERS = {"B:": r"\Device\CdRom0"}
+MOUNTED_LETTERS = "CDW"
+"""Those of HKLM\\SYSTEM\\MountedDevices: W: is kept for a disk that is elsewhere now."""
 RSYNC_PORT = 873
 IN_RUNS = r"vsspc\runs\keep-me\notes.txt"
 
@@ -65,6 +67,7 @@ def intact(host: Windows) -> bool:
         and not any(host.services[name].marked for name in SERVICES)
         and host.foreign_copy.id in host.shadows
         and LETTERS.items() <= host.letters.items()
+        and "W:" not in host.letters
         and RULES.items() <= host.rules.items()
         and any(process.image == r"C:\cygwin\bin\rsync.exe" for process in host.processes.alive)
         and (host.vss_busy is None or host.vss_busy.code is None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.fakes import foreign, vss
 from tests.fakes.cmd import SYSTEM_ROOT, Cmd
 from tests.fakes.process import Body, Process
 
@@ -20,7 +20,6 @@ Payload = Callable[[Cmd, Process, str], Body]
 
 DLL_NOT_FOUND = 0xC0000135
 _DEFINE = re.compile(r"(-r )?(-d )?(-e )?([A-Z]:) (\S+)")
-_FLAGS = re.compile(r"DefineDosDevice\((\d+), \$one")
 
 
 def icacls(cmd: Cmd, rest: str) -> int:
@@ -77,9 +76,10 @@ def taskkill(cmd: Cmd, rest: str) -> int:
 
 def tasklist(cmd: Cmd, rest: str) -> int:
     """List the processes of an image's name."""
-    image = re.fullmatch(r'/fi "imagename eq ([^"]+)" /fo csv /nh', rest)
+    image = re.fullmatch(r'/fi "imagename eq ([^"]+)"(?: /fi "pid eq (\d+)")? /fo csv /nh', rest)
     assert image, rest
     found = [process for process in cmd.host.processes.alive if process.name == image[1]]
+    found = [process for process in found if not image[2] or process.pid == int(image[2])]
     for process in found:
         cmd.say(f'"{process.name}","{process.pid}","Services","0","4,096 K"\r\n')
     if not found:
@@ -87,18 +87,26 @@ def tasklist(cmd: Cmd, rest: str) -> int:
     return 0
 
 
-def powershell(cmd: Cmd, rest: str) -> int:
-    """Run dosdevice.ps1, whose flags are read from its text: 1 defines, 2 removes, 4 an exact match only."""
-    parts = re.search(r"-File (\S+) (\S+)$", rest)
-    assert parts, rest
-    text, order = cmd.host.read(cmd.full(parts[1])), cmd.host.read(cmd.full(parts[2]))
-    if text is None or order is None:
-        return 1
-    define, remove = (int(flags) for flags in _FLAGS.findall(text.decode("ascii")))
-    wanted = json.loads(order)
-    for one in wanted["devices"]:
-        _dos_device(cmd.host, define if wanted["action"] == "define" else remove, one["letter"], one["target"])
+def reg(cmd: Cmd, rest: str) -> int:
+    """Name the letters that Windows keeps for volumes."""
+    assert rest == r"query HKLM\SYSTEM\MountedDevices", rest
+    cmd.say("\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\MountedDevices\r\n")
+    for letter in foreign.MOUNTED_LETTERS:
+        cmd.say(f"    \\DosDevices\\{letter}:    REG_BINARY    5C003F003F005C00\r\n")
     return 0
+
+
+def vssadmin(cmd: Cmd, rest: str) -> int:
+    """List the shadow copies, in German; or the shadow storage, of which nothing is known."""
+    if rest == "list shadows":
+        for copy in cmd.host.shadows.values():
+            cmd.say(f"Inhalt der Schattenkopiesatzkennung: {{{copy.id[1:-3]}ff}}\r\n")
+            cmd.say(f"   Schattenkopiekennung: {copy.id}\r\n")
+            cmd.say(f"   Ursprungsvolume: ({copy.volume})\\\\?\\Volume{{{copy.id[1:-3]}ee}}\\\r\n")
+            cmd.say(f"   Schattenkopievolume: \\\\?\\GLOBALROOT{copy.device}\r\n")
+        return 0
+    assert rest == "list shadowstorage", rest
+    return 1
 
 
 def dosdev(cmd: Cmd, process: Process, rest: str) -> Body:
@@ -106,16 +114,9 @@ def dosdev(cmd: Cmd, process: Process, rest: str) -> Body:
     parts = _DEFINE.fullmatch(rest)
     assert parts, rest
     flags = (1 if parts[1] else 0) | (2 if parts[2] else 0) | (4 if parts[3] else 0)
-    _dos_device(cmd.host, flags, parts[4], parts[5])
+    vss.dos_device(cmd.host, flags, parts[4], parts[5])
     return 0
     yield
-
-
-def _dos_device(host: Windows, flags: int, letter: str, device: str) -> None:
-    if not flags & 2:
-        host.letters[letter] = device
-    elif not flags & 4 or host.letters.get(letter) == device:
-        host.letters.pop(letter, None)
 
 
 SYSTEM: dict[str, System] = {
@@ -127,41 +128,9 @@ SYSTEM: dict[str, System] = {
     "netsh.exe": netsh,
     "taskkill.exe": taskkill,
     "tasklist.exe": tasklist,
-    "powershell.exe": powershell,
+    "reg.exe": reg,
+    "vssadmin.exe": vssadmin,
 }
-
-
-def vshadow(cmd: Cmd, process: Process, rest: str) -> Body:
-    """Make a shadow copy set, run what -exec names, and let the set go with our end."""
-    host = cmd.host
-    given = re.fullmatch(r"(-p )?(-nw )?-script=(\S+) -exec=(\S+) (.+)", rest)
-    assert given, rest
-    if host.hold_result is not None:
-        cmd.say(host.hold_result[1])
-        return host.hold_result[0]
-    letters = given[5].split()
-    if not set(letters) <= set(host.volumes):
-        cmd.say("- Returned HRESULT = 0x80042308\r\n")
-        return 2
-    if host.vss_busy is not None:
-        cmd.say("- Returned HRESULT = 0x80042316\r\n")
-        return 2
-    host.vss_busy = process
-    if host.vss_seconds:
-        yield host.vss_seconds
-    host.vss_busy = None
-    if not given[2]:
-        host.logs_truncated = True
-    copies = [host.make_copy(letter, process, persistent=bool(given[1])) for letter in letters]
-    lines = [f"SET SHADOW_SET_ID={{{process.pid:08}-0000-0000-0000-000000000000}}"]
-    for number, copy in enumerate(copies, 1):
-        lines += [f"SET SHADOW_ID_{number}={copy.id}"]
-        lines += [rf"SET SHADOW_DEVICE_{number}=\\?\GLOBALROOT{copy.device}"]
-    host.write(given[3], "".join(f"{line}\r\n" for line in lines).encode())
-    child = host.run(given[4], process)
-    if child.code is None:
-        yield child
-    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +178,15 @@ def rsync(cmd: Cmd, process: Process, rest: str) -> Body:
     return 0
 
 
-def payload(path: str) -> Payload | None:
-    """Return what a program of the bundle does, by its name."""
+def payload(path: str, host: Windows) -> Payload | None:
+    """Return what a program that is a process of its own does, by its name: Windows' own, and those of the bundle."""
     name = path.rpartition("\\")[2].lower()
-    if name == "dosdev.exe":
-        return dosdev
-    return vshadow if name.startswith("vshadow") else rsync if name.startswith(("rsync", "vsspc")) else None
+    if name == "diskshadow.exe" and not host.is_server:
+        return None
+    named = {"dosdev.exe": dosdev, "diskshadow.exe": vss.diskshadow, "powershell.exe": vss.powershell}
+    if name in named:
+        return named[name]
+    return vss.vshadow if name.startswith("vshadow") else rsync if name.startswith(("rsync", "vsspc")) else None
 
 
 def system_path(path: str) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tests.fakes.programs import windows_path
+from tests.fakes.tree import Tree
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DaemonNotReady, WrongContent
+from vsspc.core.words import Volume
 
 if TYPE_CHECKING:
     from tests.fakes.windows import Windows
@@ -38,8 +40,10 @@ class FakeRsync:
             raise WrongContent(f"auth failed on module {module}")
         if host.serves == "nothing":
             return {}
-        letter = windows_path(settings["path"])[:2]
-        tree = host.volumes[f"{module}:"] if host.serves == "live" else host.behind(letter)
+        if host.serves == "live":
+            tree: Tree | None = next(tree for name, tree in host.volumes.items() if Volume(name).module == module)
+        else:
+            tree = host.tree_at(windows_path(settings["path"]))
         if tree is None:
             raise WrongContent("chdir failed")
         head = f"{folder}\\" if folder else ""

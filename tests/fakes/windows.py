@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tests.fakes import foreign, programs
@@ -69,6 +69,7 @@ class Windows:
         self.theirs: set[tuple[str, str]] = set()
         self.shadows: dict[str, Copy] = {}
         self.letters: dict[str, str] = {}
+        self.links: dict[str, str] = {}
         self.rules: dict[str, dict[str, str]] = {}
         self.services: dict[str, Service] = {}
         self.daemons: list[programs.Daemon] = []
@@ -77,8 +78,14 @@ class Windows:
         self.reading = False
         self.clock_offset = 0.0
         self.at_job: Callable[[str, str], None] = lambda job, run: None
+        # What kind of Windows it is.
+        self.architecture = "AMD64"
+        self.is_server = True
+        self.constrained_language = False
+        self.plain_vshadow = False
         # Hazards.
-        self.hold_result: tuple[int, bytes] | None = None
+        self.vss_fails: dict[str, int] = {}
+        self.undeletable: set[str] = set()
         self.vss_seconds = 0.0
         self.vss_busy: Process | None = None
         self.logs_truncated = False
@@ -111,21 +118,37 @@ class Windows:
         if path.startswith(SYSTEM_ROOT + "\\"):
             return self.root, path[len(SYSTEM_ROOT) + 1 :]
         drive, rest = path[:2], path[3:]
+        if rest and (self.links or len(self.volumes) > self.lettered):
+            for folder in (*self.links, *self.volumes):
+                if len(folder) > 2 and path.startswith(f"{folder}\\"):
+                    return self.volumes.get(folder) or self.behind(folder), path[len(folder) + 1 :]
         return self.volumes.get(drive) or self.behind(drive), rest
 
-    def behind(self, letter: str) -> Tree | None:
-        """Return the shadow copy that a drive letter leads to, None when there is none (any more)."""
-        device = self.letters.get(letter)
+    @property
+    def lettered(self) -> int:
+        """How many volumes have a drive letter; the others are mounted in folders."""
+        return sum(1 for name in self.volumes if len(name) == 2)
+
+    def behind(self, path: str) -> Tree | None:
+        """Return the shadow copy that a drive letter or a link leads to, None when there is none (any more)."""
+        device = self.letters.get(path) or self.links.get(path)
         return next((copy.tree for copy in self.shadows.values() if copy.device == device), None)
+
+    def tree_at(self, root: str) -> Tree | None:
+        """Return what is served from a root: a volume, or a shadow copy behind a letter or a link."""
+        path = root.rstrip("\\")
+        return self.volumes.get(path) or self.behind(path)
 
     def drives(self) -> list[str]:
         """Return the drive letters in use, as `C:`."""
-        return sorted([*self.volumes, *self.letters])
+        return sorted(name for name in (*self.volumes, *self.letters) if len(name) == 2)
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file or folder of that name."""
-        if path == SYSTEM_ROOT:
+        if path == SYSTEM_ROOT or path in self.links:
             return True
+        if path.startswith(SYSTEM_ROOT + r"\System32\d"):
+            return self.payload(path, self) is not None
         tree, name = self.place(path)
         return tree.exists(name) if tree is not None else path[:2] in self.letters and not name
 
@@ -181,8 +204,20 @@ class Windows:
         tree.remove(name)
         return True
 
+    def make_link(self, path: str, device: str) -> bool:
+        """Make a directory link to a device, which nobody looks for; say whether the name was free."""
+        tree, name = self.place(path)
+        if tree is None or tree.exists(name) or path in self.links or not tree.has_folder(name.rpartition("\\")[0]):
+            return False
+        self.links[path] = device
+        return True
+
     def delete_folder(self, path: str) -> bool:
-        """Delete an empty folder; say whether it is gone."""
+        """Delete an empty folder, or a link and nothing behind it; say whether it is gone."""
+        if self.links.pop(path, None) is not None:
+            return True
+        if any(link.startswith(f"{path}\\") for link in self.links):
+            return False
         tree, name = self.place(path)
         if tree is None or not tree.exists(name):
             return True
@@ -218,9 +253,9 @@ class Windows:
         self.tick()
         return process.pid
 
-    def run(self, script: str, parent: Process | None) -> Process:
-        """Start a cmd.exe on a script."""
-        return self._launch(parent, lambda process: Cmd(self, process).main(script))
+    def run(self, script: str, parent: Process | None, variables: Mapping[str, str] = {}) -> Process:
+        """Start a cmd.exe on a script, with these variables beside its own."""
+        return self._launch(parent, lambda process: Cmd(self, process, variables).main(script))
 
     def _launch(self, parent: Process | None, body: Callable[[Process], Body]) -> Process:
         return self.processes.start(_CMD, parent, rf"{SYSTEM_ROOT}\System32", body)
@@ -263,7 +298,7 @@ class Windows:
     def vanish(self) -> None:
         """Lose our shadow copies while their holders live on, as when the storage for their changes is full."""
         self.tick()
-        self.shadows = {name: copy for name, copy in self.shadows.items() if copy.holder is None}
+        self.shadows = {self.foreign_copy.id: self.foreign_copy}
 
     # Services.
 
@@ -330,6 +365,7 @@ class Windows:
         found += [f"service {name}" for name in self.services if name not in foreign.SERVICES]
         found += [f"shadow {copy.id} of {copy.volume}" for copy in self.shadows.values() if copy.id != self.foreign_copy.id]
         found += [f"letter {name}" for name in self.letters if name not in foreign.LETTERS]
+        found += [f"link {name}" for name in self.links]
         found += [f"process {process.name}" for process in self.processes.alive if process.body is not None]
         return found + [f"rule {name}" for name in self.rules if name not in foreign.RULES]
 

@@ -16,6 +16,8 @@ EngineChoice = Literal["auto", "vshadow", "diskshadow", "wmi"]
 """What makes the shadow copies; `auto`: the best that the host and the bundle have (vsspc.resources.engines)."""
 Policy = Literal["required", "prefer"]
 """When no shadow copy can be had: `required` fails the dump; `prefer` serves the live disk if `live` is set too."""
+BundleOnHost = Literal["run", "keep"]
+"""Where a run's programs come from: `run`, uploaded for each and removed with it; `keep`, out of a store on the host."""
 MappingChoice = Literal["auto", "letter", "link"]
 """How rsyncd reaches a shadow copy: by a drive letter, by a directory link; `auto`: a letter, a link when there is none."""
 
@@ -67,6 +69,7 @@ class HostSettings:
     policy: Policy = "required"
     live: bool = False
     mapping: MappingChoice = "auto"
+    bundle_on_host: BundleOnHost = "run"
     smb_port: int = 445
     encrypt: bool = True
     rsync_port: int = 10873
@@ -96,9 +99,10 @@ class Bundle:
 
     files: Mapping[str, bytes]
 
-    def missing(self) -> list[str]:
-        """Return the names of the files that a run cannot do without and that are not here."""
-        return [name for name in ("rsync.exe", "cygwin1.dll", "vshadow.exe") if name not in self.files]
+    def missing(self, engine: EngineChoice) -> list[str]:
+        """Return the names of the files that a run with this engine cannot do without and that are not here."""
+        wanted = ("rsync.exe", "cygwin1.dll", *(("vshadow.exe",) if engine == "vshadow" else ()))
+        return [name for name in wanted if name not in self.files]
 
     @property
     def has_dosdev(self) -> bool:

@@ -83,18 +83,31 @@ class ShadowCopy:
 
 @dataclass(frozen=True, slots=True)
 class ShadowSet:
-    """The shadow copies that were made at one instant."""
+    """The shadow copies of a run; `set_id` is empty when they were not made at one instant."""
 
     set_id: str
     copies: tuple[ShadowCopy, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class DriveMapping:
-    """A shadow copy under a drive letter, where rsyncd can serve it."""
+class Mapping:
+    r"""A shadow copy under a path where rsyncd can serve it: a drive letter (`B:`), or a directory link."""
 
     copy: ShadowCopy
-    drive: str
+    path: str
+
+    @property
+    def is_letter(self) -> bool:
+        """Whether the path is a drive letter."""
+        return len(self.path) == 2
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    r"""What rsyncd serves for a volume: the folder `root`, without a backslash at its end (`B:` for that drive's)."""
+
+    volume: Volume
+    root: str
 
 
 class Kind(enum.StrEnum):

@@ -22,10 +22,12 @@ from vsspc.core.errors import (
 from vsspc.core.machine import RESTING, Event, move
 from vsspc.core.plan import STEPS
 from vsspc.core.settings import Bundle, HostSettings
-from vsspc.core.words import DriveMapping, Kind, Lease, Resource, ShadowSet, State
-from vsspc.engine import retry, teardown
+from vsspc.core.words import Kind, Lease, Module, Resource, ShadowSet, State
+from vsspc.engine import retry, snapshot, teardown
+from vsspc.engine.livelog import LiveLog
 from vsspc.ports import Clock, LeaseStore, Log, RsyncClient, Sessions, Transport, TransportFactory
-from vsspc.resources import daemon, leftovers, mapping, proof, runfolder, service, shadow
+from vsspc.resources import daemon, leftovers, mapping, proof, runfolder, service
+from vsspc.resources.engines import live
 from vsspc.resources.site import Site
 from vsspc.windows.answers import Surroundings
 
@@ -68,13 +70,13 @@ class HostRun:
         }
         self._seen: Surroundings
         self._shadow_set: ShadowSet
-        self._mappings: tuple[DriveMapping, ...]
+        self._modules: tuple[Module, ...]
 
     # The three commands.
 
     def pre(self, bundle: Bundle) -> Lease:
         """Take the snapshot and serve it; return the lease in WAIT. Raise the first error, with the run undone."""
-        missing = bundle.missing()
+        missing = bundle.missing(self._settings.engine)
         if missing:
             raise BundleIncomplete(f"the bundle lacks {', '.join(missing)}").at(host=self._settings.host)
         self._bundle = bundle
@@ -91,6 +93,7 @@ class HostRun:
                 started=clock.wall().isoformat(timespec="seconds"),
                 error="",
                 proved=False,
+                live=False,
             )
             self._drive(Event.BEGIN)
         if self._error is not None:
@@ -112,6 +115,8 @@ class HostRun:
                     self._ports.log.info("post.nothing", why="this server holds nothing on the host")
                     return lease or self._lease
                 self._lease = lease
+                if lease.live:
+                    self._say_live()
                 if transfer_ok:
                     self._check_outlived()
                 if lease.state is not State.CLOSED:
@@ -143,6 +148,8 @@ class HostRun:
             if lease is not None and lease.state is State.WAIT and not also_waiting:
                 self._ports.log.info("sweep.waiting", run=lease.run, why="a dump may be running")
                 return lease
+            if lease is not None and lease.live:
+                self._say_live()
             if lease is None or dismiss:
                 self._lease = self._lost(lease or self._lease)
             elif lease.state in (State.IDLE, State.CLOSED):
@@ -229,13 +236,17 @@ class HostRun:
 
     def _cleanup(self, site: Site) -> None:
         """Settle what earlier runs owe here, own the host, and prepare the run's folder."""
+        self._own(site)
+        self._seen = runfolder.acquire(site, self._lease.run)
+        self._lease = replace(self._lease, volumes=site.volumes)
+
+    def _own(self, site: Site) -> None:
         run = self._lease.run
         if any(one.run != run for one in self._lease.held):
             self._settle(site)
         leftovers.take_over(site, run)
         if any(one.run != run for one in self._lease.held):
             self._settle(site, keep=run)
-        self._seen = runfolder.acquire(site, run)
 
     def _settle(self, site: Site, keep: str = "") -> None:
         owed = teardown.release_all(site, lambda: [one for one in self._lease.releases() if one.run != keep])
@@ -247,31 +258,26 @@ class HostRun:
 
     def _snapshot(self, site: Site) -> None:
         run = self._lease.run
-        uploaded = False
-
-        def attempt() -> ShadowSet:
-            nonlocal uploaded
-            shadow.begin(site, run)
-            if not uploaded:
-                runfolder.upload_daemon(site, run)
-                uploaded = True
-            return shadow.complete(site, run)
-
-        self._shadow_set = retry.call(
-            attempt,
-            what="snapshot",
-            tuning=self._settings.retry["snapshot"],
-            clock=site.clock,
-            deadline=site.deadline,
-            log=site.log,
-            on=SnapshotFailed,
-        )
+        try:
+            self._shadow_set = snapshot.take(site, run, self._seen)
+        except SnapshotFailed as error:
+            if not snapshot.may_serve_live(site, run, error):
+                raise
+            self._lease = self._save(replace(self._lease, live=True))
+            self._say_live()
+            site.log = self._ports.log
+            site.log.warning("live", why=f"no shadow copy could be had ({error.message})")
+            snapshot.go_live(site, run, self._seen, self._limit)
+        self._lease = replace(self._lease, volumes=site.volumes)
 
     def _map(self, site: Site) -> None:
-        self._mappings = mapping.acquire(site, self._lease.run, self._shadow_set, self._seen)
+        if self._lease.live:
+            self._modules = live.modules(site)
+        else:
+            self._modules = mapping.acquire(site, self._lease.run, self._shadow_set, self._seen)
 
     def _rsyncd_up(self, site: Site) -> None:
-        daemon.acquire(site, self._lease.run, self._mappings, self._seen)
+        daemon.acquire(site, self._lease.run, self._modules, self._seen, live=self._lease.live)
         for resource in self._lease.releases():
             if resource.kind is Kind.SERVICE:
                 # What we started lives on without it; during the dump nothing but the daemon is on the host.
@@ -323,6 +329,9 @@ class HostRun:
         """Note in the lease that the daemon still serves this run's shadow copy; else note SnapshotVanished."""
         ports, lease = self._ports, self._lease
         if lease.proved:
+            return
+        if lease.live:
+            ports.log.warning("live", why="this dump was read from the LIVE disk: there was no shadow copy to outlive it")
             return
         if lease.state is not State.WAIT and not self._is_lost():
             why = f": {lease.error}" if lease.error else ""
@@ -387,10 +396,16 @@ class HostRun:
             token=ports.token,
             server=ports.server,
             dismiss=self._dismiss,
+            volumes=self._lease.volumes,
             intend=self._intend,
             confirm=self._confirm,
         )
         return self._site
+
+    def _say_live(self) -> None:
+        """Have every line of the log say that the live disk is served."""
+        if not isinstance(self._ports.log, LiveLog):
+            self._ports = replace(self._ports, log=LiveLog(self._ports.log))
 
     def _close(self) -> None:
         if self._site is not None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DaemonNotReady, DaemonNotStarted, PortTaken, RemoteFileMissing, VsspcError, WrongContent
-from vsspc.core.words import DriveMapping, Kind, Resource
+from vsspc.core.words import Kind, Module, Resource
 from vsspc.resources import jobs
 from vsspc.resources.proof import prove
 from vsspc.resources.site import Site
@@ -23,8 +23,9 @@ WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
 
-def acquire(site: Site, run: str, mappings: Sequence[DriveMapping], seen: Surroundings) -> None:
-    """Start the daemon, prove that it serves the shadow copies, and publish the session file for BackupPC.
+def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings, *, live: bool) -> None:
+    """Start the daemon, prove that it serves the shadow copies (with `live`: the live disk), and publish the session
+    file for BackupPC.
 
     The secrets are written here, after the shadow copy was made, so that they are not in the backup.
     Raise PortTaken, DaemonNotStarted, DaemonNotReady or WrongContent.
@@ -33,7 +34,7 @@ def acquire(site: Site, run: str, mappings: Sequence[DriveMapping], seen: Surrou
     client = site.transport.local_address
     told = DaemonSettings(port=settings.rsync_port, user=settings.rsync_user, client=client)
     password = site.token(24)
-    conf = rsyncd_conf(names, told, mappings, system_root=seen.system_root)
+    conf = rsyncd_conf(names, told, modules, system_root=seen.system_root)
     jobs.put(site, run, "rsyncd.conf", conf)
     jobs.put(site, run, SECRETS, secrets_file(told.user, password))
     if settings.firewall:
@@ -43,7 +44,7 @@ def acquire(site: Site, run: str, mappings: Sequence[DriveMapping], seen: Surrou
         names, system_root=seen.system_root, port=told.port, client=client, firewall=settings.firewall
     )
     jobs.start(site, run, "serve", script)
-    _await_proof(site, run, told, password)
+    _await_proof(site, run, told, password, live=live)
     site.intend(Resource(Kind.SESSION_FILE, run))
     expires = site.clock.wall() + timedelta(seconds=settings.max_ttl)
     site.sessions.publish(
@@ -66,7 +67,7 @@ def release_session_file(site: Site, resource: Resource) -> None:
     site.sessions.withdraw(site.settings.host)
 
 
-def _await_proof(site: Site, run: str, told: DaemonSettings, password: str) -> None:
+def _await_proof(site: Site, run: str, told: DaemonSettings, password: str, *, live: bool) -> None:
     """Prove the content as soon as the daemon answers; find out why when it does not."""
     seconds = site.settings.timeouts["proof"]  # a stranger at the port may accept us and say nothing
     pause, wrong_since = FIRST, float("inf")
@@ -81,7 +82,8 @@ def _await_proof(site: Site, run: str, told: DaemonSettings, password: str) -> N
                 port=told.port,
                 user=told.user,
                 password=password,
-                volumes=site.settings.volumes,
+                volumes=site.volumes,
+                live=live,
             )
             return
         except (DaemonNotReady, WrongContent) as error:

@@ -13,9 +13,11 @@ from vsspc.resources import jobs
 from vsspc.resources.site import Site
 from vsspc.resources.waiting import poll
 from vsspc.windows import scripts
-from vsspc.windows.answers import release_report, requester_lives
-from vsspc.windows.names import HELD, RELEASE_REPORT, STOP, STOPPING, Names
+from vsspc.windows.answers import holder_lives, release_report, requester_lives
+from vsspc.windows.names import HELD, HOLD_PID, RELEASE_REPORT, STOP, STOPPING, Names
 
+_NAMELESS = frozenset({"hold.dsh", "create.json"})
+"""Files of the engines whose requester has no image name of its own: diskshadow.exe and powershell.exe."""
 HELD_KINDS = frozenset({Kind.DAEMON, Kind.FIREWALL_RULE, Kind.MAPPING, Kind.SHADOW_SET})
 """What goes with the holder, all at once."""
 
@@ -23,8 +25,8 @@ HELD_KINDS = frozenset({Kind.DAEMON, Kind.FIREWALL_RULE, Kind.MAPPING, Kind.SHAD
 def end(site: Site, run: str) -> None:
     """Bring the run's holder to its end: daemon, firewall rule, mapping and shadow copy set are gone on return.
 
-    Raise TeardownIncomplete when something is left; also when vshadow still lives: one that is making a shadow copy
-    must not be killed (VSS may stay "in progress" for everybody), and ends by itself, since `stop` is there.
+    Raise TeardownIncomplete when something is left; also when what makes the shadow copy still lives: it must not be
+    killed (VSS may stay "in progress" for everybody), and ends by itself, since `stop` is there.
     """
     names = Names(run)
     try:
@@ -34,15 +36,28 @@ def end(site: Site, run: str) -> None:
     if "release.cmd" not in present:
         return
     site.transport.put(names.path(STOP), b"")
-    # Until `held` is there nobody looks for `stop`: vshadow is still at work, or never was.
+    # Until `held` is there nobody looks for `stop`: it is still being made, or never was.
     if HELD in present and _holder_ends(site, run) and not _left(site, run):
         return
-    done = jobs.run_job(site, run, "settle", scripts.settle(names))
-    if requester_lives(done.output, names.requester_image) and not _ended_within(site, run, _patience(site)):
+    pid = _holder_pid(site, run) if HOLD_PID in present else ""
+    done = jobs.run_job(site, run, "settle", scripts.settle(names, pid))
+    lives = requester_lives(done.output, names.requester_image) or holder_lives(done.output, pid)
+    # Between the start of the job and the note of its PID the server may have died: then we can but give it time.
+    unknown = not pid and "hold.out" in present and "hold.rc" not in present and bool(present & _NAMELESS)
+    if (lives or unknown) and not _ended_within(site, run, _patience(site)) and lives:
         raise TeardownIncomplete("VSS is still making or releasing this run's shadow copy")
     left = _left(site, run)
     if left:
         raise TeardownIncomplete(f"left on the host: {', '.join(left)}", transient=True)
+
+
+def _holder_pid(site: Site, run: str) -> str:
+    """Return the PID of the job `hold`, as it was noted; "" when there is none."""
+    try:
+        noted = site.transport.get(Names(run).path(HOLD_PID), 16).strip()
+    except RemoteFileMissing:
+        return ""
+    return noted.decode("ascii") if noted.isdigit() else ""
 
 
 def _patience(site: Site) -> float:

@@ -32,6 +32,14 @@ def put(site: Site, run: str, name: str, text: str) -> None:
     site.transport.put(Names(run).path(name), text.encode("ascii"))
 
 
+def put_once(site: Site, run: str, name: str, data: bytes) -> None:
+    """Write a program into the run's folder, unless this session has done so."""
+    path = Names(run).path(name)
+    if path not in site.uploaded:
+        site.transport.put(path, data)
+        site.uploaded.add(path)
+
+
 def start(site: Site, run: str, job: str, script: str) -> int:
     """Upload the job and start it as LocalSystem; return its Windows PID. An earlier result of the name is gone."""
     names = Names(run)

@@ -26,8 +26,12 @@ def prove(
     user: str,
     password: str,
     volumes: Iterable[Volume],
+    live: bool = False,
 ) -> None:
-    """Prove each module. Raise WrongContent when one serves anything else, DaemonNotReady when nothing answers."""
+    """Prove each module. Raise WrongContent when one serves anything else, DaemonNotReady when nothing answers.
+
+    With `live` the live volume is meant, of this host and this run: then both markers must be there.
+    """
     folder = Names(run).marker_folder
     for volume in volumes:
         found = rsync.fetch(
@@ -39,7 +43,13 @@ def prove(
             folder=folder,
             deadline=deadline,
         )
+        before, after = (found.get(f"{folder}/{name}", b"").strip() for name in (BEFORE, AFTER))
+        ours = run.encode("ascii")
+        if live:
+            if (before, after) != (ours, ours):
+                raise WrongContent(f"module {volume.module} does not serve the live volume {volume.name} of this host")
+            continue
         if f"{folder}/{AFTER}" in found:
             raise WrongContent(f"module {volume.module} serves the live volume {volume.name}, not the shadow copy")
-        if found.get(f"{folder}/{BEFORE}", b"").strip() != run.encode("ascii"):
+        if before != ours:
             raise WrongContent(f"module {volume.module} does not serve this run's shadow copy of {volume.name}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.settings import Bundle, HostSettings
-from vsspc.core.words import Resource
+from vsspc.core.words import Resource, Volume
 from vsspc.ports import Clock, Log, RsyncClient, Sessions, Transport
 
 
@@ -17,7 +17,8 @@ class Site:
 
     `deadline` is the current step's; the driver sets it. `token(n)` returns 2n random hexadecimal digits. `server` is
     this server's name in owner files; with `dismiss` the hold of another server ends.
-    `services` remembers the service that this session installed for a run.
+    `volumes` are those that this run serves: of the settings' the optional ones may be missing. `services` remembers the
+    service that this session installed for a run, `uploaded` which programs it has put there.
     """
 
     settings: HostSettings
@@ -31,6 +32,8 @@ class Site:
     token: Callable[[int], str]
     server: str
     dismiss: bool
+    volumes: tuple[Volume, ...]
     intend: Callable[[Resource], None]
     confirm: Callable[[Resource], None]
     services: dict[str, str] = field(default_factory=dict)
+    uploaded: set[str] = field(default_factory=set)

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 HOME = "vsspc"
 OWNER_FILE = rf"{HOME}\owner.json"
 RUNS = rf"{HOME}\runs"
+STORE = rf"{HOME}\bundle"
+MANIFEST = rf"{STORE}\manifest.json"
 
 RELEASE_REPORT = "release.txt"
 HELD = "held"
 STOP = "stop"
 STOPPING = "stopping"
 SETVAR = "setvar.cmd"
+COPY_IDS = "copies.txt"
+DEVICES = "devices.txt"
+HOLD_PID = "hold.pid"
 SECRETS = "rsyncd.secrets"
 DAEMON_LOG = "rsyncd.log"
 BEFORE = "before.txt"
@@ -61,15 +66,22 @@ class Names:
         """The folder in each volume's root that holds the markers of the proof of content."""
         return f"vsspc-{self.run}"
 
+    def marker(self, volume: str, file: str) -> str:
+        r"""A file of that folder: `C:\vsspc-ID\before.txt`. The volume's name is as `Volume` has it."""
+        return rf"{volume}\{self.marker_folder}\{file}"
+
+    def link(self, volume: str) -> str:
+        """The directory link to the volume's shadow copy, where there is one: it lies on the volume itself."""
+        return self.marker(volume, "vol")
+
     def service(self, suffix: str) -> str:
         """A name for PAExec's service, and with `.exe` for its program: unlike for each session of the run."""
         return f"vsspc-{self.run}-{suffix}"
 
 
-def cygwin_path(system_root: str, path: str) -> str:
-    r"""Given `C:\Windows` and a path below it, return `/cygdrive/c/Windows/…`, as Cygwin's rsync wants it.
+def cygwin_path(path: str) -> str:
+    r"""Given a full path like `C:\Windows\x`, return `/cygdrive/c/Windows/x`, as Cygwin's rsync wants it.
 
     Source: Cygwin User's Guide, "The cygdrive path prefix".
     """
-    drive, rest = system_root[0].lower(), system_root[2:].replace("\\", "/").rstrip("/")
-    return f"/cygdrive/{drive}{rest}/{path.replace(chr(92), '/')}"
+    return f"/cygdrive/{path[0].lower()}{path[2:].replace(chr(92), '/')}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from vsspc.core.errors import ConfigError
-from vsspc.core.words import DriveMapping
+from vsspc.core.words import Module
 from vsspc.windows.names import DAEMON_LOG, SECRETS, Names, cygwin_path
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
@@ -37,12 +37,12 @@ class DaemonSettings:
 
 
 def rsyncd_conf(
-    names: Names, settings: DaemonSettings, mappings: Sequence[DriveMapping], *, system_root: str
+    names: Names, settings: DaemonSettings, modules: Sequence[Module], *, system_root: str
 ) -> str:
-    """Return the text of rsyncd.conf: one read-only, unlisted module per volume, named after its letter."""
+    """Return the text of rsyncd.conf: one read-only, unlisted module per volume."""
 
     def own(name: str) -> str:
-        return cygwin_path(system_root, names.path(name))
+        return cygwin_path(rf"{system_root}\{names.path(name)}")
 
     lines = [
         "use chroot = false",
@@ -54,10 +54,10 @@ def rsyncd_conf(
         "charset = utf-8",
         "",
     ]
-    for mapping in mappings:
+    for module in modules:
         lines += [
-            f"[{mapping.copy.volume.module}]",
-            f"    path = /cygdrive/{mapping.drive[0].lower()}/",
+            f"[{module.volume.module}]",
+            f"    path = {cygwin_path(module.root)}/",
             "    read only = true",
             "    list = false",
             f"    auth users = {settings.user}",

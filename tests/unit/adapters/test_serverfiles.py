@@ -60,9 +60,9 @@ def test_the_bundle_takes_only_what_belongs_to_it(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"MZ")
     found = bundle(tmp_path)
     assert sorted(found.files) == ["cygwin1.dll", "rsync.exe", "vshadow.exe"]
-    assert found.missing() == []
+    assert found.missing("vshadow") == []
     (tmp_path / "vshadow.exe").unlink()
-    assert bundle(tmp_path).missing() == ["vshadow.exe"]
+    assert bundle(tmp_path).missing("vshadow") == ["vshadow.exe"]
 
 
 def test_a_bundle_that_is_not_there_says_so(tmp_path: Path) -> None:

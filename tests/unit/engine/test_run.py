@@ -225,15 +225,15 @@ def test_a_shadow_copy_that_vanished_spoils_only_a_transfer_that_was_called_good
 
 
 def test_the_hresult_is_the_error_and_the_run_is_undone(world: World) -> None:
-    world.host.hold_result = (2, b"- Returned HRESULT = 0x8004230c\r\n")
+    world.host.vss_fails["C:"] = 0x8004230C
     with pytest.raises(VolumeUnsupported) as caught:
         world.pre()
-    assert caught.value.line().startswith("winbox snapshot: VSS cannot copy this kind of volume")
+    assert caught.value.line().startswith("winbox snapshot: C: cannot be copied: ")
     world.assert_clean()
 
 
 def test_a_volume_in_use_is_tried_again_as_tuned(world: World) -> None:
-    world.host.hold_result = (2, b"- Returned HRESULT = 0x8004231d\r\n")
+    world.host.vss_fails["C:"] = 0x8004231D
     with pytest.raises(VsspcError):
         world.pre()
     assert world.log.names().count("retry") == 2
@@ -282,7 +282,8 @@ def test_a_host_that_cannot_be_reached_by_post_is_owed_and_post_says_so_by_its_s
     world.assert_clean()
 
 
-def test_a_bundle_without_vshadow_is_refused_before_the_host_is_touched(world: World) -> None:
+def test_a_bundle_without_the_engine_that_is_named_is_refused_before_the_host_is_touched(world: World) -> None:
+    world.settings = replace(SETTINGS, engine="vshadow")
     with pytest.raises(BundleIncomplete, match="vshadow.exe"):
         world.pre(Bundle({"rsync.exe": b"MZ", "cygwin1.dll": b"MZ"}))
     assert world.transports.opened == 0

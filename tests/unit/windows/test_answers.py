@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from vsspc.core.errors import (
     AccessRefused,
+    EngineUnusable,
     MappingConflict,
     RemoteCommandFailed,
     SnapshotBusy,
@@ -74,15 +75,17 @@ def test_a_device_that_is_no_shadow_copy_is_not_taken() -> None:
     ],
 )
 def test_an_hresult_becomes_its_error(hresult: str, kind: type[VsspcError], transient: bool) -> None:
-    error = answers.hold_failure(2, failed(hresult))
+    error = answers.vshadow_failure(2, failed(hresult), (C, D)).error
     assert type(error) is kind
     assert error.transient is transient
     assert hresult in error.message
 
 
 def test_a_vshadow_without_our_options_is_told_from_a_failing_one() -> None:
-    error = answers.hold_failure(1, b"\r\nERROR: invalid parameter '-nw'\r\n")
-    assert "VSS_SERVER" in error.line()
+    for code, output in ((1, b"\r\nERROR: invalid parameter '-nw'\r\n"), (scripts.NO_WRITERS_SWITCH, b"")):
+        error = answers.vshadow_failure(code, output, (C, D)).error
+        assert "VSS_SERVER" in error.line()
+        assert isinstance(error, EngineUnusable), "another engine may do it"
 
 
 def test_every_row_of_the_table_is_usable() -> None:
@@ -99,8 +102,126 @@ def test_surroundings_are_read_from_any_language() -> None:
     assert seen.used_letters == {"C", "D", "Z"}
 
 
+def test_letters_that_windows_keeps_for_other_disks_are_taken_too() -> None:
+    reg = b"    \\DosDevices\\W:    REG_BINARY    44\r\n    \\??\\Volume{1}    REG_BINARY    44\r\n"
+    assert answers.surroundings(b"SystemRoot=C:\\Windows\r\n" + reg).used_letters == {"C", "W"}
+
+
+@pytest.mark.parametrize(
+    ("told", "bits"),
+    [(b"AMD64 ", 64), (b"x86 AMD64", 64), (b"ARM64 ", 64), (b"x86 ", 32), (b"x86 \r\narchitecture=WOW64", 64), (b" ", 0)],
+)
+def test_the_bits_of_windows_are_read_through_the_eyes_of_a_32_bit_program_too(told: bytes, bits: int) -> None:
+    seen = answers.surroundings(b"SystemRoot=C:\\Windows\r\narchitecture=" + told + b"\r\ndiskshadow=there\r\n")
+    assert (seen.bits, seen.has_diskshadow) == (bits, True)
+
+
+# diskshadow and vssadmin, in two languages.
+
+SET, ID1, ID2, OTHER, VOLUME = (f"{{{digit * 8}-0000-0000-0000-000000000000}}" for digit in "abcde")
+IDS = f"{SET}\r\n{ID1}\r\n{ID2}\r\n".encode()
+PLACE = "\\\\?\\GLOBALROOT\\Device\\HarddiskVolumeShadowCopy"
+
+
+def listing(*copies: tuple[str, int], language: str) -> bytes:
+    """Return what vssadmin prints of shadow copies, each in a set of its own."""
+    words = {
+        "english": ("Contents of shadow copy set ID", "Shadow Copy ID", "Original Volume", "Shadow Copy Volume"),
+        "german": ("Inhalt der Schattenkopiesatz-ID", "Schattenkopie-ID", "Urspr\N{LATIN SMALL LETTER U WITH DIAERESIS}ngliches Volume", "Schattenkopievolume"),
+        "japanese": ("\u30b7\u30e3\u30c9\u30a6", "ID", "\u5143", "\u30dc\u30ea\u30e5\u30fc\u30e0"),
+    }[language]  # fmt: skip
+    text = "vssadmin 1.1\r\n\r\n"
+    for copy, number in copies:
+        text += f"{words[0]}: {OTHER}\r\n   {words[1]}: {copy.upper()}\r\n"
+        text += f"         {words[2]}: (C:)\\\\?\\Volume{VOLUME}\\\r\n         {words[3]}: {PLACE}{number}\r\n"
+        text += "         Provider: 'Microsoft Software Shadow Copy provider 1.0'\r\n\r\n"
+    return text.encode({"english": "ascii", "german": "cp850", "japanese": "cp932"}[language])
+
+
+@pytest.mark.parametrize("language", ["english", "german", "japanese"])
+def test_the_devices_of_diskshadow_are_found_by_ids_whatever_the_words(language: str) -> None:
+    found = answers.listed_set(IDS, listing((OTHER, 1), (ID2, 9), (ID1, 4), language=language), (C, D))
+    assert [(copy.volume, copy.copy_id, copy.device) for copy in found.copies] == [(C, ID1, f"{PLACE}4"), (D, ID2, f"{PLACE}9")]
+    assert found.set_id == SET
+
+
+@pytest.mark.parametrize(
+    ("ids", "listed"),
+    [
+        (IDS, ((ID1, 4),)),
+        (IDS.replace(ID2.encode(), b"ECHO is off."), ((ID1, 4), (ID2, 5))),
+        (IDS.replace(ID2.encode(), ID1.encode()), ((ID1, 4), (ID2, 5))),
+        (b"", ((ID1, 4), (ID2, 5))),
+    ],
+)
+def test_a_shadow_copy_that_is_not_listed_or_not_named_is_an_error(ids: bytes, listed: tuple[tuple[str, int], ...]) -> None:
+    with pytest.raises(SnapshotFailed):
+        answers.listed_set(ids, listing(*listed, language="english"), (C, D))
+
+
+@pytest.mark.parametrize(
+    ("output", "kind", "volume"),
+    [
+        ("-> add volume C: alias vsspc_1\r\n-> add volume D: alias vsspc_2\r\nFehler 0x8004230c\r\n", VolumeUnsupported, D),
+        ("-> add volume C: alias vsspc_1\r\n\r\nungueltig\r\n", VolumeUnsupported, C),
+        ("-> add volume C: alias vsspc_1\r\n-> create\r\nCOM 0x80042316\r\n", SnapshotBusy, None),
+        ("-> add volume C: alias vsspc_1\r\n-> create\r\nnichts\r\n", SnapshotFailed, None),
+    ],
+)
+def test_diskshadows_failure_is_told_by_its_code_and_its_echo(output: str, kind: type, volume: Volume | None) -> None:
+    failure = answers.diskshadow_failure(1, output.encode(), (C, D))
+    assert (type(failure.error), failure.volume) == (kind, volume)
+    assert volume is None or failure.error.message.startswith(volume.name)
+
+
+# Our snippet.
+
+MADE = (
+    b'vsspc-shadowcopy: {"volume":"C:\\\\","returned":0,"id":"{AAAAAAAA-0000-0000-0000-00000000000A}",'
+    b'"device":"\\\\\\\\?\\\\GLOBALROOT\\\\Device\\\\HarddiskVolumeShadowCopy5"}\r\n'
+)
+
+
+def test_the_snippets_lines_are_read_among_anything_else() -> None:
+    found = answers.made_set(b"#< CLIXML\r\n" + MADE + b"\xff\r\n", (C,))
+    assert found.copies[0].device == f"{PLACE}5"
+    assert found.copies[0].copy_id == "{aaaaaaaa-0000-0000-0000-00000000000a}"
+    assert found.set_id == "", "no two of them are of one instant"
+    with pytest.raises(SnapshotFailed):
+        answers.made_set(MADE, (C, D))
+    with pytest.raises(SnapshotFailed):
+        answers.made_set(MADE + MADE.replace(b"C:", b"D:"), (C, D))
+
+
+@pytest.mark.parametrize(("returned", "kind", "volume"), [(9, SnapshotBusy, None), (4, VolumeUnsupported, D), (6, SnapshotNoSpace, None)])
+def test_what_the_snippet_was_returned_is_the_error(returned: int, kind: type, volume: Volume | None) -> None:
+    line = f'vsspc-shadowcopy: {{"returned":{returned},"volume":"D:\\\\"}}\r\n'
+    failure = answers.shadowcopy_failure(1, MADE + line.encode(), (C, D))
+    assert (type(failure.error), failure.volume) == (kind, volume)
+
+
+# The volume that was refused.
+
+
+def test_vshadow_names_the_volume_that_it_could_not_add() -> None:
+    adding = b"- Adding volume \\\\?\\Volume{1}\\ [%s\\] to the shadow set...\r\n"
+    output = adding % b"C:" + adding % b"D:" + failed("0x8004230c")
+    failure = answers.vshadow_failure(2, output, (C, D))
+    assert failure.volume == D and failure.error.message.startswith("D: ")
+
+
+@pytest.mark.parametrize("line", ["- Parameter D: is expected to be a volume!", "ERROR: invalid parameter 'D:'"])
+def test_vshadow_names_what_is_no_volume(line: str) -> None:
+    failure = answers.vshadow_failure(1, f"\r\n{line}\r\n".encode(), (C, D))
+    assert failure.volume == D and type(failure.error) is VolumeUnsupported
+
+
+def test_a_root_that_takes_no_file_is_named() -> None:
+    assert answers.marker_failure(b"Zugriff verweigert\r\nmarker=D:\r\n", (C, D)).volume == D
+
+
 def test_a_missing_volume_is_named() -> None:
-    error = answers.prepare_failure(scripts.VOLUME_MISSING, b"used=C:\\\r\n", (C, Volume("E:")))
+    error = answers.prepare_failure(scripts.VOLUME_MISSING, b"used=C:\\\r\nmissing=E:\r\n", (C, Volume("E:")))
     assert isinstance(error, VolumeUnsupported)
     assert "E:" in error.message and "C:" not in error.message
 
@@ -117,8 +238,11 @@ def test_a_used_letter_is_never_chosen() -> None:
         (b"daemon=0\r\nmapping=gone\r\nfirewall=0\r\n", []),
         (b"daemon=128\r\nfirewall=1\r\n", []),
         (b"daemon=1\r\nmapping=gone\r\nfirewall=0\r\n", ["the rsync daemon"]),
-        (b"daemon=0\r\nmapping=gone\r\nmapping=held\r\nfirewall=0\r\n", ["the drive letter"]),
+        (b"daemon=0\r\nmapping=gone\r\nmapping=held\r\nfirewall=0\r\n", ["the drive letter or link"]),
         (b"daemon=0\r\nfirewall=0\r\nmarker=C:\r\n", ["a marker folder on C:"]),
+        (b"daemon=0\r\nfirewall=0\r\nmarker=C:\\SQL Server\r\n", ["a marker folder on C:\\SQL Server"]),
+        (b"daemon=0\r\nfirewall=0\r\ncopy=gone\r\n", []),
+        (b"daemon=0\r\nfirewall=0\r\ncopy=held\r\n", ["a persistent shadow copy"]),
         (b"", ["the rsync daemon", "the firewall rule"]),
     ],
 )
@@ -140,7 +264,15 @@ def test_no_bytes_of_a_host_break_a_reader(content: bytes) -> None:
         answers.surroundings,
         lambda data: answers.shadow_set(data, (C,)),
         answers.release_report,
-        lambda data: answers.hold_failure(2, data).line(),
+        lambda data: answers.listed_set(data, data, (C,)),
+        lambda data: answers.made_set(data, (C,)),
+        lambda data: answers.made_set(b"vsspc-shadowcopy: {" + data, (C,)),
+        lambda data: answers.vshadow_failure(2, data, (C,)).error.line(),
+        lambda data: answers.diskshadow_failure(2, data, (C,)).error.line(),
+        lambda data: answers.shadowcopy_failure(1, data, (C,)).error.line(),
+        lambda data: answers.shadowcopy_failure(1, b"vsspc-shadowcopy: {" + data, (C,)).error.line(),
+        lambda data: answers.marker_failure(data, (C,)).error.line(),
+        lambda data: answers.holder_lives(data, "7"),
         lambda data: answers.prepare_failure(5, data, (C,)).line(),
         lambda data: answers.requester_lives(data, "vshadow-0.exe"),
         answers.tail,

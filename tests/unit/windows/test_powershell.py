@@ -15,9 +15,10 @@ import pytest
 import tree_sitter_powershell
 from tree_sitter import Language, Node, Parser
 
-from vsspc.core.words import DriveMapping, ShadowCopy, Volume
+from vsspc.core.words import Mapping, ShadowCopy, Volume
 from vsspc.windows import scripts
 from vsspc.windows.names import Names
+from vsspc.windows.scripts import Way
 
 SNIPPETS = {
     entry.name: entry.read_text("utf-8") for entry in files("vsspc.windows").iterdir() if entry.name.endswith(".ps1")
@@ -29,9 +30,18 @@ COMMANDS = {
     "ConvertFrom-Json": set(),
     "Add-Type": {"-Namespace", "-Name", "-MemberDefinition"},
     "Write-Output": set(),
+    "Write-Host": set(),
+    "ConvertTo-Json": {"-Compress"},
+    "Invoke-CimMethod": {"-ClassName", "-MethodName", "-Arguments"},
+    "Get-CimInstance": {"-ClassName"},
+    "Remove-CimInstance": set(),
+    "Where-Object": {"-EQ"},
+    "Add-Content": {"-LiteralPath", "-Value", "-Encoding"},
 }
 """What a snippet may call, with which parameters: all of them are in 5.1 (Microsoft.PowerShell.* module reference)."""
-VARIABLES = {"$File", "$order", "$one", "$true", "$_", "$ErrorActionPreference", "$ProgressPreference"}
+VARIABLES = {"$File", "$order", "$one", "$true", "$_", "$ErrorActionPreference", "$ProgressPreference"} | {
+    "$volume", "$wanted", "$made", "$told", "$copy", "$id",
+}  # fmt: skip
 """No $args, no $input, no $env:…: what a snippet knows comes from its JSON file."""
 TYPES = {"[string]", "[void]", "[Vsspc.Dos]"}
 
@@ -117,8 +127,8 @@ def test_a_snippet_tells_by_its_exit_code_and_shows_no_progress(source: str) -> 
     assert source.rstrip().endswith("} catch {\n    Write-Output $_.Exception.Message\n    exit 1\n}")
 
 
-def test_the_snippet_has_one_parameter_and_only_reads_it_as_the_name_of_a_json_file() -> None:
-    source = SNIPPETS["dosdevice.ps1"]
+@pytest.mark.parametrize("source", SNIPPETS.values(), ids=SNIPPETS.keys())
+def test_a_snippet_has_one_parameter_and_only_reads_it_as_the_name_of_a_json_file(source: str) -> None:
     tree = PARSER.parse(source.encode()).root_node
     parameters = [text(node) for node in nodes(tree) if node.type == "script_parameter"]
     assert parameters == ["[Parameter(Mandatory = $true)][string]$File"]
@@ -152,17 +162,39 @@ def test_letters_are_defined_raw_and_removed_by_exact_match() -> None:
     assert f"[void]{remove}" in second and "exit" not in second
 
 
+def test_a_shadow_copy_is_recorded_before_anything_else_and_deleted_by_its_id_only() -> None:
+    source = SNIPPETS["shadowcopy.ps1"]
+    steps = [line.strip() for line in source.splitlines()]
+    created = steps.index("$made = Invoke-CimMethod -ClassName Win32_ShadowCopy -MethodName Create -Arguments $wanted")
+    recorded = steps.index("Add-Content -LiteralPath $order.record -Value $made.ShadowID -Encoding ASCII")
+    assert [one for one in steps[created + 1 : recorded] if "ReturnValue" not in one] == [
+        "Write-Host 'vsspc-shadowcopy:' $told", "exit 1", "}", "try {",
+    ]  # fmt: skip
+    removals = [one for one in steps if "Remove-CimInstance" in one]
+    pipeline = "Get-CimInstance -ClassName Win32_ShadowCopy | Where-Object ID -EQ {} | Remove-CimInstance"
+    assert removals == [pipeline.format("$made.ShadowID"), pipeline.format("$id")]
+    assert "$wanted = @{ Volume = $volume; Context = 'ClientAccessible' }" in steps
+
+
+def test_shadow_copies_are_made_by_cmdlets_alone_since_a_constrained_language_mode_allows_no_more() -> None:
+    tree = PARSER.parse(SNIPPETS["shadowcopy.ps1"].encode()).root_node
+    kinds = {node.type for node in nodes(tree)}
+    assert "invokation_expression" not in kinds and "verbatim_here_string_characters" not in kinds
+    assert {text(node) for node in nodes(tree) if node.type == "type_literal"} == {"[string]"}
+
+
 @pytest.mark.parametrize("action", ["define", "remove"])
 def test_the_command_line_is_the_same_whatever_the_data(action: str) -> None:
-    tool, names = scripts.DeviceTool(has_dosdev=False), Names("0123456789ab")
+    names = Names("0123456789ab")
     expected = (
         r'"%SystemRoot%\System32\WindowsPowerShell\v1.0\powershell.exe" -NoProfile -NonInteractive'
         f" -ExecutionPolicy Bypass -OutputFormat Text -File dosdevice.ps1 {action}.json"
     )
     for number in (1, 77):
         device = rf"\\?\GLOBALROOT\Device\HarddiskVolumeShadowCopy{number}"
-        mappings = [DriveMapping(ShadowCopy(Volume("C:"), "{0}", device), "B:")]
-        script = (scripts.map_job if action == "define" else scripts.unmap)(names, tool, mappings)
+        mappings = [Mapping(ShadowCopy(Volume("C:"), "{0}", device), "B:")]
+        unmap = scripts.unmap(names, [(Way.POWERSHELL, mappings)])
+        script = scripts.map_job(names, Way.POWERSHELL, mappings, again=False) if action == "define" else unmap
         lines = [line for line in script.splitlines() if "powershell" in line.lower()]
         assert [line.removesuffix(" >nul 2>&1") for line in lines] == [expected]
 

@@ -9,39 +9,63 @@ What comes from outside never reaches these texts: volumes, drive letters, devic
 are checked by their types before they get here.
 """
 
+from vsspc.windows.scripts.engines import (
+    Making,
+    discard,
+    diskshadow,
+    diskshadow_script,
+    live,
+    shadowcopy,
+    shadowcopy_order,
+    vshadow,
+)
 from vsspc.windows.scripts.hold import TICK_SECONDS, held, hold, release, settle
 from vsspc.windows.scripts.language import (
     ACL_FAILED,
+    CERTUTIL_MISSING,
     DEFINE_FAILED,
     MARKER_FAILED,
+    NO_WRITERS_SWITCH,
     NOT_MAPPED,
     RULE_FAILED,
     VOLUME_MISSING,
     arguments_for,
 )
-from vsspc.windows.scripts.mapping import DeviceTool, device_order, map_job, raw, unmap
+from vsspc.windows.scripts.mapping import Way, device_order, map_job, raw, unmap
 from vsspc.windows.scripts.prepare import prepare
 from vsspc.windows.scripts.serve import FSTAB, serve
+from vsspc.windows.scripts.storage import storage
 
 __all__ = [
     "ACL_FAILED",
+    "CERTUTIL_MISSING",
     "DEFINE_FAILED",
     "FSTAB",
     "MARKER_FAILED",
     "NOT_MAPPED",
+    "NO_WRITERS_SWITCH",
     "RULE_FAILED",
     "TICK_SECONDS",
     "VOLUME_MISSING",
-    "DeviceTool",
+    "Making",
+    "Way",
     "arguments_for",
     "device_order",
+    "discard",
+    "diskshadow",
+    "diskshadow_script",
     "held",
     "hold",
+    "live",
     "map_job",
     "prepare",
     "raw",
     "release",
     "serve",
     "settle",
+    "shadowcopy",
+    "shadowcopy_order",
+    "storage",
     "unmap",
+    "vshadow",
 ]

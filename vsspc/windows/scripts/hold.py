@@ -13,11 +13,11 @@ from vsspc.windows.names import (
     OWNER_FILE,
     RELEASE_REPORT,
     RUNS,
-    SETVAR,
     STOP,
     STOPPING,
     Names,
 )
+from vsspc.windows.scripts.engines import RECORD, Making
 from vsspc.windows.scripts.language import MARKER_FAILED, SYSTEM, crlf, job
 
 TICK_SECONDS = 1
@@ -26,31 +26,18 @@ BEAT_TICKS = 16
 """How often the holder looks for connections, in ticks; a power of two only because it reads well."""
 
 
-def _marker(names: Names, volume: Volume, file: str) -> str:
-    return rf"{volume.name}\{names.marker_folder}\{file}"
-
-
-def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
-    """Return the job that makes and holds the shadow copy set: it lives as long as vshadow lives.
-
-    `-nw`: without writers. With them vshadow declares a FULL backup, which may truncate the logs of databases
-    (microsoft/Windows-classic-samples, VShadow `create.cpp`: VSS_BT_FULL and BackupComplete(true)).
-    """
-    body = []
+def hold(names: Names, volumes: Sequence[Volume], nonce: str, making: Making) -> str:
+    """Return the job that makes and holds the shadow copy set: it lives as long as the holder lives."""
+    body = [*making.probe]
     for volume in volumes:
-        marker = _marker(names, volume, BEFORE)
+        marker = names.marker(volume.name, BEFORE)
         body += [
             rf'md "{volume.name}\{names.marker_folder}"',
             f'>"{marker}" echo {nonce}',
+            f'if not exist "{marker}" echo marker={volume.name}',
             f'if not exist "{marker}" exit /b {MARKER_FAILED}',
         ]
-    script, held = names.full(SETVAR), names.full("held.cmd")
-    body += [
-        rf"bin\{names.requester_image} -nw -script={script} -exec={held} {' '.join(v.name for v in volumes)}",
-        "set rc=%errorlevel%",
-        "call release.cmd",
-        "exit /b %rc%",
-    ]
+    body += [*making.make, "call release.cmd", "exit /b %rc%"]
     # Nobody came back for the run: its folder goes too, our owner file, and the folders above if they are empty. All on
     # one line with `exit`, since the script that cmd would go on reading is gone. The owner file goes after the run, so
     # that no other server begins before. A program that was just ended may keep its file for a moment: hence five tries.
@@ -58,6 +45,7 @@ def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
     wait = rf'"{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul'
     farewell = [
         "if not exist expired exit /b 0",
+        f"if exist {RECORD} exit /b 0",  # a persistent shadow copy that could not be deleted: whoever comes may try
         rf'"{SYSTEM}\find.exe" "{names.run}" {owner} >nul',
         "set ours=%errorlevel%",
         'cd /d "%SystemRoot%"',
@@ -70,13 +58,20 @@ def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
 
 
 def held(
-    names: Names, volumes: Sequence[Volume], nonce: str, *, port: int, max_ttl: float, idle_ttl: float
+    names: Names,
+    volumes: Sequence[Volume],
+    nonce: str,
+    making: Making,
+    *,
+    port: int,
+    max_ttl: float,
+    idle_ttl: float,
 ) -> str:
-    """Return what vshadow executes once the shadow copies exist: the holder, and the dead man's switch.
+    """Return what runs once the shadow copies exist, whatever made them: the holder, and the dead man's switch.
 
-    It ends, and with it the shadow copies, when the file `stop` appears (it answers with `stopping`), after `max_ttl` seconds, or when for
-    `idle_ttl` seconds no TCP connection to the daemon's port was seen. `netstat -n` lists connections only, no
-    listeners, so the port in a local address is enough and no translated word is read.
+    It ends, and with it the shadow copies, when the file `stop` appears (it answers with `stopping`), after `max_ttl`
+    seconds, or when for `idle_ttl` seconds no TCP connection to the daemon's port was seen. `netstat -n` lists
+    connections only, no listeners, so the port in a local address is enough and no translated word is read.
     """
     max_ticks, idle_ticks = max(1, int(max_ttl / TICK_SECONDS)), max(1, int(idle_ttl / TICK_SECONDS))
     return crlf(
@@ -84,7 +79,8 @@ def held(
             "@echo off",
             "setlocal",
             f'cd /d "{names.full("").rstrip(chr(92))}"',
-            *(f'>"{_marker(names, volume, AFTER)}" echo {nonce}' for volume in volumes),
+            *making.tell,
+            *(f'>"{names.marker(volume.name, AFTER)}" echo {nonce}' for volume in volumes),
             f">{HELD}.tmp echo {HELD}",
             f"ren {HELD}.tmp {HELD}",
             "set /a ticks=0",
@@ -113,10 +109,10 @@ def held(
 
 
 def release(names: Names, volumes: Sequence[Volume]) -> str:
-    """Return the script that takes everything of the run down but the shadow copies and the folder. Safe to repeat.
+    """Return the script that takes everything of the run down but the folder, and shadow copies that their maker holds.
 
-    The holder calls it at its end; the job `settle` calls it when there is no holder any more. It reports in
-    RELEASE_REPORT: exit codes of taskkill (128: no such process) and netsh (1: no such rule), and what is left.
+    The holder calls it at its end; the job `settle` calls it when there is no holder any more. Safe to repeat. It reports
+    in RELEASE_REPORT: exit codes of taskkill (128: no such process) and netsh (1: no such rule), and what is left.
     """
     lines = [
         "@echo off",
@@ -125,6 +121,7 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
         rf'"{SYSTEM}\taskkill.exe" /f /t /im {names.daemon_image} >nul 2>&1',
         ">release.tmp echo daemon=%errorlevel%",
         "if exist unmap.cmd call unmap.cmd",
+        "if exist discard.cmd call discard.cmd",
         rf'"{SYSTEM}\netsh.exe" advfirewall firewall delete rule name="{names.rule}" >nul 2>&1',
         ">>release.tmp echo firewall=%errorlevel%",
         "if exist rsyncd.secrets del /f /q rsyncd.secrets",
@@ -147,12 +144,11 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
     )
 
 
-def settle(names: Names) -> str:
-    """Return the job for a run without a holder: release all, then tell whether its vshadow still lives."""
-    return job(
-        "settle",
-        [
-            "call release.cmd",
-            rf'"{SYSTEM}\tasklist.exe" /fi "imagename eq {names.requester_image}" /fo csv /nh',
-        ],
-    )
+def settle(names: Names, pid: str) -> str:
+    """Return the job for a run without a holder: release all, then tell whether what made its shadow copies still lives.
+
+    `pid` is that of the job `hold`, "" when it is not known: only vshadow has an image name of its own.
+    """
+    tasklist = rf'"{SYSTEM}\tasklist.exe" /fi'
+    known = [f'{tasklist} "imagename eq cmd.exe" /fi "pid eq {pid}" /fo csv /nh'] if pid else []
+    return job("settle", ["call release.cmd", f'{tasklist} "imagename eq {names.requester_image}" /fo csv /nh', *known])

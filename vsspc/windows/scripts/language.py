@@ -11,12 +11,16 @@ POWERSHELL = (
     rf'"{SYSTEM}\WindowsPowerShell\v1.0\powershell.exe"'
     " -NoProfile -NonInteractive -ExecutionPolicy Bypass -OutputFormat Text"
 )
+CLOSE = "/inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F"
+"""icacls closes a folder to all but LocalSystem and the Administrators (Microsoft, "Well-known SIDs")."""
 DRIVES = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 # Exit codes of our own scripts. They are far from those of the programs that the scripts run.
 ACL_FAILED = 211
 VOLUME_MISSING = 212
 MARKER_FAILED = 213
+NO_WRITERS_SWITCH = 214
+CERTUTIL_MISSING = 215
 DEFINE_FAILED = 221
 NOT_MAPPED = 222
 RULE_FAILED = 231

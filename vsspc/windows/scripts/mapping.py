@@ -1,37 +1,42 @@
-"""The job `map`, and its undoing: how a shadow copy gets a drive letter."""
+"""The job `map`, and its undoing: how a shadow copy gets a drive letter, or a directory link on its own volume."""
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from vsspc.core.words import DriveMapping
+from vsspc.core.words import Mapping
 from vsspc.windows.names import BEFORE, Names
 from vsspc.windows.scripts.language import DEFINE_FAILED, NOT_MAPPED, POWERSHELL, crlf, job
 
 
-@dataclass(frozen=True, slots=True)
-class DeviceTool:
-    """How drive letters are defined and removed on the host: with the bundle's dosdev.exe, or with PowerShell."""
+class Way(enum.Enum):
+    """How a shadow copy is mapped: a letter by dosdev.exe of the bundle or by PowerShell, or a link by cmd itself."""
 
-    has_dosdev: bool
+    DOSDEV = "a drive letter, by dosdev.exe"
+    POWERSHELL = "a drive letter, by PowerShell"
+    LINK = "a directory link"
 
-    def define(self, mappings: Sequence[DriveMapping]) -> list[str]:
-        """Return the lines that define all letters."""
-        if not self.has_dosdev:
+    def map(self, mappings: Sequence[Mapping]) -> list[str]:
+        """Return the lines that make all of them."""
+        if self is Way.POWERSHELL:
             return [f"{POWERSHELL} -File dosdevice.ps1 define.json", f"if errorlevel 1 exit /b {DEFINE_FAILED}"]
         lines = []
         for one in mappings:
-            lines += [rf"bin\dosdev.exe -r {one.drive} {raw(one.copy.device)}"]
+            # The backslash at the end is needed: without it the link's root cannot be listed (restic issue 2708).
+            link = f'mklink /D "{one.path}" {one.copy.device}\\'
+            lines += [link if self is Way.LINK else rf"bin\dosdev.exe -r {one.path} {raw(one.copy.device)}"]
             lines += [f"if errorlevel 1 exit /b {DEFINE_FAILED}"]
         return lines
 
-    def remove(self, mappings: Sequence[DriveMapping]) -> list[str]:
-        """Return the lines that remove exactly our definitions, and no other of the same letters."""
-        if not self.has_dosdev:
+    def unmap(self, mappings: Sequence[Mapping]) -> list[str]:
+        """Return the lines that remove exactly our definitions and links: no other of a letter, nothing behind a link."""
+        if self is Way.POWERSHELL:
             return [f"{POWERSHELL} -File dosdevice.ps1 remove.json >nul 2>&1"]
-        return [rf"bin\dosdev.exe -r -d -e {one.drive} {raw(one.copy.device)} >nul 2>&1" for one in mappings]
+        if self is Way.LINK:
+            return [f'rd "{one.path}" >nul 2>&1' for one in mappings]
+        return [rf"bin\dosdev.exe -r -d -e {one.path} {raw(one.copy.device)} >nul 2>&1" for one in mappings]
 
 
 def raw(device: str) -> str:
@@ -39,24 +44,30 @@ def raw(device: str) -> str:
     return device.removeprefix(r"\\?\GLOBALROOT")
 
 
-def device_order(action: str, mappings: Sequence[DriveMapping]) -> str:
+def device_order(action: str, mappings: Sequence[Mapping]) -> str:
     """Return the JSON file that dosdevice.ps1 reads: parameters travel as data, never as text of a command."""
-    devices = [{"letter": one.drive, "target": raw(one.copy.device)} for one in mappings]
+    devices = [{"letter": one.path, "target": raw(one.copy.device)} for one in mappings]
     return json.dumps({"action": action, "devices": devices}) + "\r\n"
 
 
-def map_job(names: Names, tool: DeviceTool, mappings: Sequence[DriveMapping]) -> str:
-    """Return the job that gives each shadow copy its drive letter, and checks that the snapshot is seen through it."""
-    checks = [
-        rf"if not exist {one.drive}\{names.marker_folder}\{BEFORE} exit /b {NOT_MAPPED}" for one in mappings
-    ]
-    return job("map", [*tool.define(mappings), *checks])
+def map_job(names: Names, way: Way, mappings: Sequence[Mapping], *, again: bool) -> str:
+    """Return the job that maps each shadow copy, and checks that the snapshot is seen through it.
+
+    `again`: another way was tried before, and what is left of it goes first.
+    """
+    checks = [f"if not exist {_marker(names, one)} exit /b {NOT_MAPPED}" for one in mappings]
+    return job("map", [*(["call unmap.cmd"] if again else []), *way.map(mappings), *checks])
 
 
-def unmap(names: Names, tool: DeviceTool, mappings: Sequence[DriveMapping]) -> str:
-    """Return the script that removes the letters; it lies on the host before the first letter is defined."""
-    lines = ["@echo off", *tool.remove(mappings)]
-    for one in mappings:
-        seen = rf"{one.drive}\{names.marker_folder}\{BEFORE}"
-        lines.append(rf"if exist {seen} (>>release.tmp echo mapping=held) else (>>release.tmp echo mapping=gone)")
+def unmap(names: Names, tried: Sequence[tuple[Way, Sequence[Mapping]]]) -> str:
+    """Return the script that undoes each way that was, or is to be, tried; it lies on the host before the first one."""
+    lines = ["@echo off", *(line for way, mappings in tried for line in way.unmap(mappings))]
+    for one in dict.fromkeys(one for _, mappings in tried for one in mappings):
+        seen = _marker(names, one) if one.is_letter else f'"{one.path}"'
+        lines.append(f"if exist {seen} (>>release.tmp echo mapping=held) else (>>release.tmp echo mapping=gone)")
     return crlf([*lines, "exit /b 0"])
+
+
+def _marker(names: Names, mapping: Mapping) -> str:
+    path = rf"{mapping.path}\{names.marker_folder}\{BEFORE}"
+    return path if mapping.is_letter else f'"{path}"'

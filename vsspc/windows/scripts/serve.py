@@ -14,7 +14,7 @@ def serve(names: Names, *, system_root: str, port: int, client: str, firewall: b
         rf' localport={port} remoteip={client} profile=any program="{image}"'
     )
     rule = [add, f"if errorlevel 1 exit /b {RULE_FAILED}"]
-    config = cygwin_path(system_root, names.path("rsyncd.conf"))
+    config = cygwin_path(rf"{system_root}\{names.path('rsyncd.conf')}")
     daemon = [rf"bin\{names.daemon_image} --daemon --no-detach --config={config}", "exit /b %errorlevel%"]
     return job("serve", [*(rule if firewall else []), *daemon])
 

@@ -1,0 +1,58 @@
+"""What is left: the release report, and whether a run's requester still lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vsspc.windows.answers.console import text_of
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseReport:
+    """What the release script said is left."""
+
+    daemon_gone: bool
+    firewall_gone: bool
+    mapping_gone: bool
+    copies_gone: bool
+    markers_left: tuple[str, ...]
+
+    def left(self) -> list[str]:
+        """Return what is left, in words; nothing when all is gone."""
+        things = [
+            (self.daemon_gone, "the rsync daemon"),
+            (self.firewall_gone, "the firewall rule"),
+            (self.mapping_gone, "the drive letter or link"),
+            (self.copies_gone, "a persistent shadow copy"),
+        ]
+        return [name for gone, name in things if not gone] + [f"a marker folder on {one}" for one in self.markers_left]
+
+
+def release_report(content: bytes) -> ReleaseReport:
+    """Read the release report. What is not said to be gone is taken as left.
+
+    taskkill: 0 killed, 128 no such process. netsh: 0 deleted, 1 no such rule. (Measured texts: Microsoft's
+    documentation of both commands; their words are translated, their codes are not.) Of mapping and shadow copies there
+    are lines only where there may be some.
+    """
+    values: dict[str, list[str]] = {}
+    for line in text_of(content).splitlines():
+        key, _, value = line.strip().partition("=")
+        values.setdefault(key, []).append(value)
+    return ReleaseReport(
+        daemon_gone=values.get("daemon") in (["0"], ["128"]),
+        firewall_gone=values.get("firewall") in (["0"], ["1"]),
+        mapping_gone="held" not in values.get("mapping", []),
+        copies_gone="held" not in values.get("copy", []),
+        markers_left=tuple(values.get("marker", [])),
+    )
+
+
+def requester_lives(settle_output: bytes, image: str) -> bool:
+    """Given the output of `settle`, say whether tasklist named the image (quoted, as CSV; absent: translated words)."""
+    return f'"{image}"'.lower() in text_of(settle_output).lower()
+
+
+def holder_lives(settle_output: bytes, pid: str) -> bool:
+    """Given the output of `settle`, say whether the cmd.exe of this PID, that of the job `hold`, still lives."""
+    return bool(pid) and f'"cmd.exe","{pid}"' in text_of(settle_output).lower()
