@@ -49,7 +49,7 @@ from vsspc.lab.wire import Wire
 LONGEST_STATE = 60
 """Bytes of the state folder's path: Unix sockets below it must fit into 107."""
 ACCOUNTS = (Account("backup", "Backup-1"), Account("plain", "Plain-1", administrator=False))
-FOLDERS = ("Windows\\System32", "Windows\\SysWOW64", "Windows\\Temp", "Users\\Public", "Program Files", "ProgramData")
+FOLDERS = ("Windows\\System32", "Windows\\Temp", "Users\\Public", "Program Files", "ProgramData")
 _PORT_NAME = "port-taken"
 _NO_POWERSHELL = "powershell-missing"
 Build = Literal["full", "sample", "32bit"]
@@ -146,6 +146,8 @@ class Lab:
         if real_paexec:
             if not with_samba:
                 raise LabError("the real PAExec is reached through Samba")
+            if any(volume.letter is None for volume in self.windows.volumes.by_mount.values()):
+                raise LabError("Wine knows no volumes that are mounted in folders")
             try:
                 self._prefix = Prefix(install(), self.state, self._groups)
             except WineUnavailable as error:
@@ -260,8 +262,9 @@ class Lab:
         for folder in FOLDERS:
             os.makedirs(drives.local(f"C:\\{folder}"), exist_ok=True)
         if self._prefix is not None:
-            self._prefix.build(programs(self.windows.edition))
+            self._prefix.build(programs(self.windows.edition))  # Wine's Windows has 32 bits.
         else:
+            os.makedirs(drives.local("C:\\Windows\\SysWOW64"), exist_ok=True)
             for path, tool in programs(self.windows.edition).items():
                 self._install_program(path, tool)
         if not (self.state / "bundle").exists():
