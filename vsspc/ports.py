@@ -55,13 +55,17 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """An entry of a folder on the host. Times are seconds since the epoch on the host's own clock."""
+    """An entry of a folder on the host. Times are seconds since the epoch on the host's own clock.
+
+    `is_link`: it leads elsewhere (a symbolic link, a junction); `is_folder` may be set then too.
+    """
 
     name: str
     size: int
     is_folder: bool
     created: float
     written: float
+    is_link: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,8 @@ class Cmd:
             "del": self._del,
             "rd": self._rd,
             "md": self._md,
+            "copy": self._copy,
+            "move": self._move,
             "mklink": self._mklink,
             "set": self._set,
             "call": self._call,
@@ -316,6 +318,18 @@ class Cmd:
         assert found, f"the model does not know: mklink {rest}"
         self.level = 0 if self.host.make_link(found[1], found[2]) else 1
 
+    def _copy(self, rest: str) -> None:
+        source, target = _pair(rest.removeprefix("/b /y "))
+        data = self.host.read(self.full(source))
+        self.level = 0 if data is not None and self.host.make_file(self.full(target)) else 1
+        if data is not None and not self.level:
+            self.host.write(self.full(target), data)
+
+    def _move(self, rest: str) -> None:
+        source, target = (self.full(path) for path in _pair(rest.removeprefix("/y ")))
+        gone = self.host.read(source) is not None and self.host.delete(target)
+        self.level = 0 if gone and self.host.rename(source, target) else 1
+
     def _set(self, rest: str) -> None:
         found = _SET.fullmatch(rest)
         assert found, f"the model does not know: set {rest}"
@@ -398,6 +412,13 @@ class Cmd:
         for variable in counted:
             self.variables[variable] = str(int(self.variables[variable]) + turns)
         return turns
+
+
+def _pair(rest: str) -> tuple[str, str]:
+    """Return two paths, each of which may be quoted."""
+    found = re.fullmatch(r'("[^"]+"|\S+) ("[^"]+"|\S+)', rest)
+    assert found, f"the model does not know two paths like {rest}"
+    return found[1].strip('"'), found[2].strip('"')
 
 
 def _target(rest: str) -> str:

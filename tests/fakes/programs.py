@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +24,10 @@ _DEFINE = re.compile(r"(-r )?(-d )?(-e )?([A-Z]:) (\S+)")
 
 
 def icacls(cmd: Cmd, rest: str) -> int:
-    """Close the current folder to others."""
-    cmd.host.closed.add(cmd.process.cwd)
+    """Close a folder to others."""
+    folder, _, order = rest.partition(" /")
+    assert order == "inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F", rest
+    cmd.host.closed.add(cmd.process.cwd if folder == "." else folder.strip('"'))
     return 0
 
 
@@ -53,6 +56,19 @@ def find(cmd: Cmd, rest: str) -> int:
     """Look for a string in a file."""
     string, path = re.fullmatch(r'"([^"]*)" "?([^"]*)"?', rest).groups()  # type: ignore[union-attr]
     return 0 if string.encode() in (cmd.host.read(cmd.full(path)) or b"") else 1
+
+
+def certutil(cmd: Cmd, rest: str) -> int:
+    """Print the hash of a file, in German; with spaces, as that of Windows 7 does."""
+    path = re.fullmatch(r'-hashfile "?([^"]+?)"? SHA256', rest)
+    assert path, rest
+    data = cmd.host.read(cmd.full(path[1]))
+    if not data:
+        cmd.say("CertUtil: -hashfile-Befehl ist fehlgeschlagen: 0x80070002 (WIN32: 2 ERROR_FILE_NOT_FOUND)\r\n")
+        return 0x80070002
+    digest = hashlib.sha256(data).digest().hex(" " if cmd.host.spaced_hashes else "")
+    cmd.say(f"SHA256-Hash von {path[1]}:\r\n{digest}\r\nCertUtil: -hashfile-Befehl wurde erfolgreich ausgef\u00fchrt.\r\n".encode("cp850"))
+    return 0
 
 
 def netsh(cmd: Cmd, rest: str) -> int:
@@ -120,6 +136,7 @@ def dosdev(cmd: Cmd, process: Process, rest: str) -> Body:
 
 
 SYSTEM: dict[str, System] = {
+    "certutil.exe": certutil,
     "icacls.exe": icacls,
     "fsutil.exe": fsutil,
     "ping.exe": ping,

@@ -152,7 +152,7 @@ class FakeTransport:
         path = f"{folder}\\{name}" if folder else name
         root = self._host.root
         written = root.written.get(path, 0.0)
-        return RemoteFile(name, len(root.files.get(path, b"")), path in root.folders, written, written)
+        return RemoteFile(name, len(root.files.get(path, b"")), path in root.folders, written, written, _full(path) in self._host.links)
 
     def delete(self, path: str) -> None:
         _check_deletable(path)

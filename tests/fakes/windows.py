@@ -83,6 +83,7 @@ class Windows:
         self.is_server = True
         self.constrained_language = False
         self.plain_vshadow = False
+        self.spaced_hashes = False
         # Hazards.
         self.vss_fails: dict[str, int] = {}
         self.undeletable: set[str] = set()
@@ -147,8 +148,8 @@ class Windows:
         """Say whether there is a file or folder of that name."""
         if path == SYSTEM_ROOT or path in self.links:
             return True
-        if path.startswith(SYSTEM_ROOT + r"\System32\d"):
-            return self.payload(path, self) is not None
+        if path.startswith(SYSTEM_ROOT + "\\System32\\") and path.endswith(".exe"):
+            return path.rpartition("\\")[2] in self.programs or self.payload(path, self) is not None
         tree, name = self.place(path)
         return tree.exists(name) if tree is not None else path[:2] in self.letters and not name
 

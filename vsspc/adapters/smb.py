@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -328,14 +327,6 @@ class Link:
         self._wire_closed = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An entry of a folder, with what is needed to delete it rightly."""
-
-    file: RemoteFile
-    is_link: bool
-
-
 class Files:
     """The files of one share. Every method is to be called inside `Link.bounded`; exceptions are smbprotocol's."""
 
@@ -454,10 +445,6 @@ class Files:
         )
         self._compound(folder, [create])
 
-    def entries(self, path: str, pattern: str) -> list[RemoteFile]:
-        """Return the entries of a folder that match."""
-        return [entry.file for entry in self._entries(path, pattern)]
-
     def delete(self, path: str) -> None:
         """Delete a file, an empty folder or a link (never what a link leads to). One that is not there is fine."""
         entry = Open(self._tree, path)
@@ -469,15 +456,16 @@ class Files:
     def delete_tree(self, path: str) -> None:
         """Delete a folder and all below it. Links in it are deleted, never followed."""
         with _ignoring(_ABSENT | {_STATUS_NOT_A_FOLDER}):
-            for entry in self._entries(path, "*"):
-                below = f"{path}\\{entry.file.name}"
-                if entry.file.is_folder and not entry.is_link:
+            for entry in self.entries(path, "*"):
+                below = f"{path}\\{entry.name}"
+                if entry.is_folder and not entry.is_link:
                     self.delete_tree(below)
                 else:
                     self.delete(below)
         self.delete(path)
 
-    def _entries(self, path: str, pattern: str) -> list[_Entry]:
+    def entries(self, path: str, pattern: str) -> list[RemoteFile]:
+        """Return the entries of a folder that match; a link has none."""
         folder = Open(self._tree, path)
         folder.create(
             ImpersonationLevel.Impersonation,
@@ -487,7 +475,7 @@ class Files:
             CreateDisposition.FILE_OPEN,
             CreateOptions.FILE_DIRECTORY_FILE | CreateOptions.FILE_OPEN_REPARSE_POINT,
         )
-        entries: list[_Entry] = []
+        entries: list[RemoteFile] = []
         with self._closing(folder):
             if int(folder.file_attributes) & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT:
                 return entries  # a link: it has no entries of its own
@@ -498,7 +486,7 @@ class Files:
                     if status_of(exc) in (_STATUS_NO_MORE_FILES, _STATUS_NO_SUCH_FILE):
                         return entries
                     raise
-                entries.extend(entry for entry in map(_entry, batch) if entry.file.name not in (".", ".."))
+                entries.extend(entry for entry in map(_entry, batch) if entry.name not in (".", ".."))
 
     def _open_entry(self, entry: Any, access: int) -> tuple[Any, Any]:
         """The opening of whatever has the name: a file, a folder, or a link itself."""
@@ -603,16 +591,14 @@ def _ignoring(statuses: frozenset[int]) -> Iterator[None]:
             raise
 
 
-def _entry(information: Any) -> _Entry:
+def _entry(information: Any) -> RemoteFile:
     attributes = int(information["file_attributes"].get_value())
-    return _Entry(
-        RemoteFile(
-            name=information["file_name"].get_value().decode("utf-16-le"),
-            size=int(information["end_of_file"].get_value()),
-            is_folder=bool(attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY),
-            created=_epoch(information["creation_time"].get_value()),
-            written=_epoch(information["last_write_time"].get_value()),
-        ),
+    return RemoteFile(
+        name=information["file_name"].get_value().decode("utf-16-le"),
+        size=int(information["end_of_file"].get_value()),
+        is_folder=bool(attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY),
+        created=_epoch(information["creation_time"].get_value()),
+        written=_epoch(information["last_write_time"].get_value()),
         is_link=bool(attributes & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT),
     )
 

@@ -26,7 +26,7 @@ from vsspc.core.words import Kind, Lease, Module, Resource, ShadowSet, State
 from vsspc.engine import retry, snapshot, teardown
 from vsspc.engine.livelog import LiveLog
 from vsspc.ports import Clock, LeaseStore, Log, RsyncClient, Sessions, Transport, TransportFactory
-from vsspc.resources import daemon, leftovers, mapping, proof, runfolder, service
+from vsspc.resources import daemon, leftovers, mapping, proof, runfolder, service, store
 from vsspc.resources.engines import live
 from vsspc.resources.site import Site
 from vsspc.windows.answers import Surroundings
@@ -258,6 +258,7 @@ class HostRun:
 
     def _snapshot(self, site: Site) -> None:
         run = self._lease.run
+        store.supply(site, run)
         try:
             self._shadow_set = snapshot.take(site, run, self._seen)
         except SnapshotFailed as error:

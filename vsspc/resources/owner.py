@@ -53,6 +53,12 @@ def acquire(site: Site, run: str) -> None:
         site.log.warning("owner.replaced", holder=found.words, age=int(age))
 
 
+def is_of(site: Site, run: str) -> bool:
+    """Say whether the host is held by this run of this server."""
+    found = _read(site)
+    return found is not None and (found.server, found.run) == (site.server, run)
+
+
 def release(site: Site, resource: Resource) -> None:
     """Remove the owner file if it is this run's, and our folders if they are empty."""
     found = _read(site)

@@ -34,10 +34,12 @@ from vsspc.windows.scripts.language import (
 from vsspc.windows.scripts.mapping import Way, device_order, map_job, raw, unmap
 from vsspc.windows.scripts.prepare import prepare
 from vsspc.windows.scripts.serve import FSTAB, serve
+from vsspc.windows.scripts.stage import ARRIVALS, keep, stage
 from vsspc.windows.scripts.storage import storage
 
 __all__ = [
     "ACL_FAILED",
+    "ARRIVALS",
     "CERTUTIL_MISSING",
     "DEFINE_FAILED",
     "FSTAB",
@@ -56,6 +58,7 @@ __all__ = [
     "diskshadow_script",
     "held",
     "hold",
+    "keep",
     "live",
     "map_job",
     "prepare",
@@ -65,6 +68,7 @@ __all__ = [
     "settle",
     "shadowcopy",
     "shadowcopy_order",
+    "stage",
     "storage",
     "unmap",
     "vshadow",
