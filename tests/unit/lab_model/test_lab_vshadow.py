@@ -90,6 +90,7 @@ def test_the_output_of_a_creation_is_the_real_ones(host: LabProcess, script: Scr
         (f"-nw -exec={TEMP}\\none.cmd C:", 2, f"ERROR: the parameter '{TEMP}\\none.cmd' must be an existing file!"),
         ("-q", 0, "There are no shadow copies in the system"),
         ("-s={00000000-0000-0000-0000-000000000001}", 2, "- Error text: VSS_E_OBJECT_NOT_FOUND"),
+        ("-nw C: C:\\", 2, "- Error text: VSS_E_OBJECT_ALREADY_EXISTS"),
         ("C:", 0, "Completing the backup (BackupComplete) ... "),
     ],
 )

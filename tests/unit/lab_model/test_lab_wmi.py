@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -137,6 +140,37 @@ def test_powershell_can_be_missing_constrained_or_slow(host: LabProcess, run: Ru
     assert run(CREATE, "Add-Type -Namespace X") == (1, message + "\n")
     assert run(CREATE, "[IO.File]::WriteAllText('x', 'y')")[1].startswith("Cannot invoke method.")
     assert run(CREATE)[0] == 0
+    assert run(DELETE)[0] == 0
+
+
+def test_its_copies_are_of_different_instants(host: LabProcess, run: Run, script: Script) -> None:
+    files = [host.volume(mount) / "step.txt" for mount in ("C:", "D:")]
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        with host.freeze("C:").open("a") as one, host.freeze("D:").open("a") as two:
+            while not stop.is_set():
+                number += 1
+                for lock in (one, two):
+                    fcntl.flock(lock, fcntl.LOCK_SH)
+                for file in files:
+                    file.write_text(str(number))
+                for lock in (one, two):
+                    fcntl.flock(lock, fcntl.LOCK_UN)
+                time.sleep(0.001)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    host.inject("wmi-slow", seconds=0.2)
+    try:
+        assert run(CREATE)[0] == 0
+    finally:
+        stop.set()
+        writer.join()
+    device = "\\\\?\\GLOBALROOT\\Device\\HarddiskVolumeShadowCopy"
+    first, second = (int(script(f"type {device}{number}\\step.txt")[1]) for number in (1, 2))
+    assert first < second
     assert run(DELETE)[0] == 0
 
 

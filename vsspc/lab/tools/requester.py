@@ -24,6 +24,7 @@ NAMES = {
     0x80042307: "VSS_E_PROVIDER_IN_USE",
     0x80042308: "VSS_E_OBJECT_NOT_FOUND",
     0x8004230C: "VSS_E_VOLUME_NOT_SUPPORTED",
+    0x8004230D: "VSS_E_OBJECT_ALREADY_EXISTS",
     0x8004230E: "VSS_E_VOLUME_NOT_SUPPORTED_BY_PROVIDER",
     0x8004230F: "VSS_E_UNEXPECTED_PROVIDER_ERROR",
     0x80042312: "VSS_E_MAXIMUM_NUMBER_OF_VOLUMES_REACHED",
@@ -65,7 +66,7 @@ class Step(Enum):
 
 
 _FAILS_AT = dict.fromkeys((0x80042316, 0x80042301), Step.START) | dict.fromkeys(
-    (0x8004230C, 0x8004230E, 0x8004231B, 0x80042304, 0x80042308, 0x80042312, 0x80042317), Step.ADD
+    (0x8004230C, 0x8004230D, 0x8004230E, 0x8004231B, 0x80042304, 0x80042308, 0x80042312, 0x80042317), Step.ADD
 )
 
 
@@ -151,6 +152,8 @@ class Requester:
             raise VssError(0x80042308, Step.ADD)
         if not volume.copyable:
             raise VssError(0x8004230C, Step.ADD)
+        if volume in self._volumes:
+            raise VssError(0x8004230D, Step.ADD)
         self._volumes.append(volume)
         self._ids.append(new_guid())
         return self._ids[-1]
