@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 BUSY, NOT_FOUND = 0x80042316, 0x80042308
 _FLAGS = re.compile(r"DefineDosDevice\((\d+), \$one")
 _VSHADOW = re.compile(r"(-p )?(-nw )?((?:-wx=\{[^}]+\} )*)-script=(\S+) -exec=(\S+) (.+)")
-_RETURNED = {0x8004230C: 4, 0x8004231F: 6, 0x80042316: 9, 0x80042308: 3, 0x8004230F: 12}
+_RETURNED = {
+    0x80042308: 3, 0x8004230C: 4, 0x8004231B: 5, 0x8004231F: 6, 0x8004231D: 7, 0x80042317: 8, 0x80042316: 9,
+    0x80042306: 10, 0x80042304: 11, 0x8004230F: 12,
+}  # fmt: skip
 """HRESULTs as Win32_ShadowCopy.Create returns them."""
 
 
