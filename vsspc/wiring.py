@@ -7,9 +7,10 @@ import secrets
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import FrameType
+from typing import TypeVar
 
 from vsspc import config as configuration
 from vsspc.adapters import effects
@@ -21,8 +22,11 @@ from vsspc.config import Config
 from vsspc.core.deadline import Deadline
 from vsspc.core.settings import Bundle
 from vsspc.engine.run import HostRun, Ports
+from vsspc.engine.visit import Visit
 from vsspc.log import open_log
 from vsspc.ports import Log, Transport
+
+Driver = TypeVar("Driver", bound=HostRun)
 
 
 def load_config(path: str | None, sets: Sequence[str] = ()) -> Config:
@@ -46,9 +50,18 @@ def host_bundle(config: Config, host: str) -> Bundle:
     return bundle(config.host_table(host).bundle)
 
 
-@contextmanager
-def host_run(config: Config, host: str, address: str, log: Log) -> Iterator[HostRun]:
+def host_run(config: Config, host: str, address: str, log: Log) -> AbstractContextManager[HostRun]:
     """Give one command's HostRun; inside, the first TERM, INT or HUP stops it in order, the second at once."""
+    return _driver(HostRun, config, host, address, log)
+
+
+def host_visit(config: Config, host: str, address: str, log: Log) -> AbstractContextManager[Visit]:
+    """Give a visit, likewise."""
+    return _driver(Visit, config, host, address, log)
+
+
+@contextmanager
+def _driver(kind: type[Driver], config: Config, host: str, address: str, log: Log) -> Iterator[Driver]:
     from vsspc.adapters.rsyncclient import RsyncProgram
 
     settings = config.settings(host, address)
@@ -95,7 +108,7 @@ def host_run(config: Config, host: str, address: str, log: Log) -> Iterator[Host
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield HostRun(settings, ports)
+        yield kind(settings, ports)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -66,7 +66,8 @@ def certutil(cmd: Cmd, rest: str) -> int:
     if not data:
         cmd.say("CertUtil: -hashfile-Befehl ist fehlgeschlagen: 0x80070002 (WIN32: 2 ERROR_FILE_NOT_FOUND)\r\n")
         return 0x80070002
-    digest = hashlib.sha256(data).digest().hex(" " if cmd.host.spaced_hashes else "")
+    whole = hashlib.sha256(data).digest()
+    digest = whole.hex(" ") if cmd.host.spaced_hashes else whole.hex()
     cmd.say(f"SHA256-Hash von {path[1]}:\r\n{digest}\r\nCertUtil: -hashfile-Befehl wurde erfolgreich ausgef\u00fchrt.\r\n".encode("cp850"))
     return 0
 
