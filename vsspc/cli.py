@@ -1,4 +1,4 @@
-"""The command line: `vsspc pre|post|status|sweep|selftest|config|lab`. The only place that ends the process.
+"""The command line: `vsspc pre|post|status|sweep|selftest|deploy|config|lab`. The only place that ends the process.
 
 Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so the order is kept.
 """
@@ -115,6 +115,22 @@ def sweep(
 def selftest(config_path: str | None, client: str, address: str | None, as_json: bool, sets: tuple[str, ...]) -> None:
     """Try a whole run on the host, without a dump; print a report to attach to an issue."""
     _run(lambda: _selftest(config_path, sets, client, address, as_json), client)
+
+
+@vsspc.command()
+@click.argument("client", metavar="HOST")
+@click.option("--host", "address", metavar="ADDRESS", help="Where the host is reached [as in its lease, or by name].")
+@click.option("--bundle", "folder", metavar="DIR", help="The folder of the Windows programs [the configured one].")
+@click.option("--remove", is_flag=True, help="Take them away from the host.")
+@_set
+@click.pass_obj
+def deploy(
+    config_path: str | None, client: str, address: str | None, folder: str | None, remove: bool, sets: tuple[str, ...]
+) -> None:
+    """Bring the bundle to a host that keeps it (bundle_on_host = "keep"): only what changed, verified there."""
+    if remove and folder:
+        raise click.UsageError("--bundle does not go with --remove.")
+    _run(lambda: _deploy(config_path, sets, client, address, folder, remove), client)
 
 
 @vsspc.group()
@@ -273,6 +289,16 @@ def _selftest(config_path: str | None, sets: Sequence[str], client: str, address
         report = run(config_path, client, address, sets)
     click.echo(report.as_json() if as_json else report.as_text())
     sys.exit(report.exit_code)
+
+
+def _deploy(
+    config_path: str | None, sets: Sequence[str], client: str, address: str | None, folder: str | None, remove: bool
+) -> None:
+    from pathlib import Path
+
+    from vsspc.deploy import run
+
+    run(config_path, sets, client, address, folder=Path(folder) if folder else None, remove=remove, out=sys.stdout)
 
 
 def _show(config_path: str | None, sets: Sequence[str], client: str, explain: bool) -> None:

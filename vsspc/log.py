@@ -38,6 +38,9 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "writer.failed": lambda f: str(f["why"]),
     "volume.skipped": lambda f: f"WARNING: the volume {f['volume']} is left out of this backup: {f['why']}",
     "mapping.failed": lambda f: f"no mapping by {f['way']}: {f['why']}",
+    "store.unusable": lambda f: f"the host's own copy of the bundle cannot be used ({f['why']}); it is uploaded",
+    "store.refused": lambda f: f"did not verify on the host: {', '.join(f['files'])}",
+    "store.spoiled": lambda f: f"was changed on the host, and is replaced: {', '.join(f['files'])}",
     "live": lambda f: f"WARNING: {f['why']}",
 }
 """The events that people see, and how. All others are for the JSON log."""

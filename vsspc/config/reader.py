@@ -67,6 +67,7 @@ class Config:
             policy=table.policy,
             live=table.live,
             mapping=table.mapping,
+            bundle_on_host=table.bundle_on_host,
             smb_port=table.smb_port,
             encrypt=table.encrypt,
             rsync_port=table.rsync_port,

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from vsspc.config import durations
 from vsspc.core.errors import ConfigError
-from vsspc.core.settings import DEFAULT_RETRY, DEFAULT_TIMEOUTS, EngineChoice, MappingChoice, Policy
+from vsspc.core.settings import DEFAULT_RETRY, DEFAULT_TIMEOUTS, BundleOnHost, EngineChoice, MappingChoice, Policy
 from vsspc.core.words import Volume
 
 LONGEST = 30 * 86400.0
@@ -171,6 +171,9 @@ class HostTable(_Table):
         default=Path("/etc/vsspc/credentials"), description="The account: username=, password=, domain=; mode 0600."
     )
     bundle: Path = Field(default=Path("/etc/vsspc/bundle"), description="The folder with rsync.exe and its cyg*.dll, vshadow.exe, …")
+    bundle_on_host: BundleOnHost = Field(
+        default="run", description="run: the programs are uploaded for each run; keep: they stay on the host, verified for each."
+    )
     volumes: Annotated[list[VolumeEntry], Field(min_length=1, max_length=20)] = Field(
         default=[VolumeTable(path="C:")], description="What is copied, in one shadow copy set; each is an rsync module."
     )

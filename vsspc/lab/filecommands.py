@@ -179,7 +179,8 @@ class FileCommands(Terminal):
     do_rename = do_ren
 
     def do_copy(self, rest: str) -> int:
-        return self.transfer(rest, shutil.copyfile, "copied")
+        # Times and attributes come with the data (CopyFile): so a copied program can be locked like any other.
+        return self.transfer(rest, shutil.copy2, "copied")
 
     def do_move(self, rest: str) -> int:
         return self.transfer(rest, os.replace, "moved")

@@ -62,6 +62,9 @@ _GERMAN = {
     ),
     "  TCP    {} ESTABLISHED": "  TCP    {} HERGESTELLT",
     "Pinging {} with {} bytes of data:": "Ping wird ausgeführt für {} mit {} Bytes Daten:",
+    # certutil
+    "SHA256 hash of {}:": "SHA256-Hash von {}:",
+    "CertUtil: -hashfile command completed successfully.": "CertUtil: -hashfile-Befehl wurde erfolgreich ausgeführt.",
     # reg
     "ERROR: The system was unable to find the specified registry key or value.": (
         "FEHLER: Der angegebene Registrierungsschlüssel bzw. Wert wurde nicht gefunden."

@@ -41,7 +41,7 @@ ALLOWED = (
     r'^"%SystemRoot%\\System32\\reg\.exe" query HKLM\\SYSTEM\\MountedDevices$',
 )
 """The only lines in which some of these stand after all. mklink's fails in Wine, and its exit code says so."""
-PROGRAMS = {"diskshadow", "vssadmin", "reg", "icacls", "fsutil", "ping", "netstat", "find", "taskkill", "tasklist", "netsh", "powershell"}
+PROGRAMS = {"certutil", "diskshadow", "vssadmin", "reg", "icacls", "fsutil", "ping", "netstat", "find", "taskkill", "tasklist", "netsh", "powershell"}
 STANDARD = {"systemroot", "errorlevel", "processor_architecture", "processor_architew6432"}
 """The variables that are set in every cmd.exe; the last one only for 32-bit programs."""
 GIVEN = re.compile(r"vss_shadow_set|vsspc_[1-9]\d*")
@@ -55,10 +55,11 @@ CODES = {
 
 VOCABULARY = {
     "cmd": "echo off setlocal cd d call if exist not errorlevel else for in do goto exit b set a geq equ md rd s q del f"
-    " ren nul mklink D",
+    " ren nul mklink D copy move b y",
     "icacls, fsutil, taskkill, tasklist": "inheritance r grant fsinfo drives t im fi imagename eq fo csv nh",
     "netsh": "advfirewall firewall add delete rule name dir action allow protocol TCP localport remoteip profile any"
     " program",
+    "certutil": "hashfile SHA",
     "reg, vssadmin, diskshadow": "query list shadows shadowstorage s",
     "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
     "vshadow, dosdev, rsync, ping, netstat": "nw wx script exec e daemon no detach config n",
@@ -70,7 +71,8 @@ VOCABULARY = {
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())
 _NAMES = (
     r'"[^"]*[\\.:][^"]*"',  # quoted paths, and what find looks for (its own rule is below)
-    r'"[0-9a-f]{12}"',
+    r'"(?:[0-9a-f]{12}|[0-9a-f]{64}|[0-9a-f]{2}(?: [0-9a-f]{2}){31})"',
+    r"\b(?:kept=[0-9a-f]{64}|staged=[A-Za-z0-9_.+-]+)$",
     r"%~dp0",
     r"%\w+%",
     r"-wx=\{[0-9a-f-]{36}\}",
@@ -161,10 +163,10 @@ def _faults_of_flow(line: str, labels: set[str]) -> Iterator[str]:
             yield f"vsspc.windows.scripts does not document the exit code {code}"
     if re.search(r"\bexit(?! /b)\b", line) and not line.endswith("& exit"):
         yield "exit ends more than the script"
-    for number in re.findall(r"\d+", line) if re.match(r"if %|set /a", line) else ():
+    for number in re.findall(r"\d+", re.sub(r"[0-9a-f]{12,64}", "", line)) if re.match(r"if %|set /a", line) else ():
         if int(number) > LARGEST:
             yield f"{number} is no 32-bit number"
-    if re.search(r'find\.exe" "(?!:\d+ "|[0-9a-f]{12}"|-nw" usage\.txt >nul$)', line):
+    if re.search(r'find\.exe" "(?!:\d+ "|[0-9a-f]{12}"|[0-9a-f]{64}"|[0-9a-f]{2}(?: [0-9a-f]{2}){31}"|-nw" usage\.txt >nul$)', line):
         yield "find looks for a text"
 
 
@@ -188,6 +190,9 @@ def _without_names(line: str) -> str:
     for pattern in _NAMES:
         line = re.sub(pattern, " ", line)
     return line
+
+
+DIGEST = "0123456789abcdef" * 4
 
 
 def rendered(
@@ -219,6 +224,8 @@ def rendered(
         "settle, pid known": scripts.settle(names, str(port)),
         "discard": scripts.discard(),
         "storage": scripts.storage(),
+        "keep": scripts.keep([DIGEST, DIGEST[::-1]]),
+        "stage": scripts.stage({names.daemon_image: DIGEST, "cygstdc++-6.dll": DIGEST[::-1]}),
     }
     for name, making in makings.items():
         made[f"hold, {name}"] = scripts.hold(names, volumes, nonce, making)
@@ -299,14 +306,14 @@ def test_every_script_is_in_order_whatever_the_parameters(
 
 
 def test_every_exit_code_of_ours_is_one_of_its_own_and_far_from_those_of_programs() -> None:
-    assert len(set(CODES.values())) == len(CODES) == 7
+    assert len(set(CODES.values())) == len(CODES) == 8
     assert all(200 < code < 256 for code in CODES)
     used = {int(code) for text in PLAIN.values() for code in re.findall(r"(?:exit /b |set rc=)(\d+)", text)}
     assert used - {0} == set(CODES)
 
 
 def test_every_script_of_the_module_is_linted() -> None:
-    makers = {"prepare", "hold", "held", "release", "settle", "map_job", "unmap", "serve", "discard", "storage"}
+    makers = {"prepare", "hold", "held", "release", "settle", "map_job", "unmap", "serve", "discard", "storage", "keep", "stage"}
     makings = {"vshadow", "diskshadow", "shadowcopy", "live"}
     data = {"arguments_for", "raw", "device_order", "shadowcopy_order", "diskshadow_script"}
     functions = {name for name in scripts.__all__ if name[0].islower()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vsspc.lab.model import Edition
 from vsspc.lab.tools import (
     Tool,
+    certutil,
     diskshadow,
     dosdev,
     netsh,
@@ -21,6 +22,8 @@ CMD = "cmd"
 """cmd.exe is not played by a coroutine: it is a process of its own (vsspc.lab.console)."""
 
 TOOLS: dict[str, Tool] = {
+    "certutil": certutil.certutil,
+    "certutil-spaced": certutil.spaced,
     "diskshadow": diskshadow.diskshadow,
     "dosdev": dosdev.dosdev,
     "find": system.find,
@@ -47,6 +50,7 @@ POWERSHELL = "C:\\Windows\\System32\\WindowsPowerShell\\v1.0\\powershell.exe"
 SYSTEM_PROGRAMS: dict[str, str] = {
     f"C:\\Windows\\System32\\{name}.exe": name
     for name in (
+        "certutil",
         "cmd",
         "find",
         "fsutil",

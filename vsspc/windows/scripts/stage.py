@@ -35,7 +35,7 @@ def keep(hashes: Sequence[str]) -> str:
             f"if %rc%==0 move /y {name} {stored} >nul",
             f"if %rc%==0 if not exist {name} echo kept={digest}",
         ]
-    return job("keep", [*body, "exit /b 0"])
+    return job("keep", body)
 
 
 def stage(hashes: Mapping[str, str]) -> str:
@@ -51,7 +51,7 @@ def stage(hashes: Mapping[str, str]) -> str:
             *_verified(rf"bin\{name}", digest),
             f"if %rc%==0 echo staged={name}",
         ]
-    return job("stage", [*body, "exit /b 0"])
+    return job("stage", body)
 
 
 def _needs_certutil() -> list[str]:
