@@ -20,6 +20,8 @@ import os
 
 SYSTEM = "SYSTEM"
 GLOBALROOT = "\\\\?\\GLOBALROOT\\DEVICE\\"
+MOST_LINKS = 63
+"""Reparse points in one path (Microsoft, "Reparse Points and File Operations")."""
 MOUNTED = "\\??\\Volume{"
 """How the target of a folder begins where a volume is mounted."""
 FORBIDDEN = frozenset('<>"|?*:')
@@ -101,6 +103,11 @@ def is_windows_target(target: str) -> bool:
     return target.startswith(("\\\\?\\", "\\??\\"))
 
 
+def _is_bare(target: str) -> bool:
+    """Tell whether a link leads to a device without a backslash: it cannot be opened then, what is below it can."""
+    return target.upper().startswith(GLOBALROOT) and "\\" not in target[len(GLOBALROOT) :]
+
+
 class Drives:
     """The drive letters and devices as one account sees them."""
 
@@ -141,6 +148,9 @@ class Drives:
         Without `follow`, a link at the very end is meant itself (to delete it). Raise NoSuchDrive, InvalidName,
         InvalidParameter, PathRefused.
         """
+        return self._local(path, cwd, follow, MOST_LINKS)
+
+    def _local(self, path: str, cwd: str, follow: bool, links: int) -> str:
         drive, names = split(normalise(path, cwd))
         root = self.root(drive)
         here = root
@@ -152,7 +162,9 @@ class Drives:
             if os.path.islink(found) and (follow or not last):
                 target = os.readlink(found)
                 if is_windows_target(target):
-                    here = root = self._behind(target)
+                    if last and _is_bare(target):
+                        raise InvalidParameter(path)
+                    here = root = self._behind(target, links - 1)
                     continue
                 found = os.path.realpath(found)
                 if found != root and not found.startswith(root + os.sep):
@@ -160,14 +172,13 @@ class Drives:
             here = found
         return here
 
-    def _behind(self, target: str) -> str:
-        """Return the local folder that a Windows link leads to."""
+    def _behind(self, target: str, links: int) -> str:
+        """Return the local folder that a Windows link leads to, over so many more links at most."""
+        if links < 0:
+            raise PathRefused(target)
         if target.startswith(MOUNTED):
             return self.root(GLOBALROOT + target[len("\\??\\") :].rstrip("\\"))
-        text = "\\\\?\\" + target[4:]
-        if text.upper().startswith(GLOBALROOT) and "\\" not in text[len(GLOBALROOT) :]:
-            raise InvalidParameter(target)
-        return self.local(text)
+        return self._local("\\\\?\\" + target[4:], "C:\\", True, links)
 
     def windows(self, local: str) -> str:
         """Return the Windows path of a local file on a lettered volume, with the first letter that leads to it."""

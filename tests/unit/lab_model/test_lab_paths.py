@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vsspc.lab.devices import DosDevices, NotDefined
-from vsspc.lab.paths import SYSTEM, Drives, InvalidName, NoSuchDrive, PathRefused, normalise
+from vsspc.lab.paths import SYSTEM, Drives, InvalidName, InvalidParameter, NoSuchDrive, PathRefused, normalise
 
 
 @pytest.fixture
@@ -82,6 +82,19 @@ def test_a_link_out_of_the_volume_is_refused_but_can_itself_be_named(drives: Dri
             drives.local(path)
     assert drives.local("C:\\out", follow=False) == str(tmp_path / "c/out")
     assert drives.local("C:\\in\\x") == str(tmp_path / "c/Windows/x")
+
+
+def test_a_link_of_windows_leads_to_another_device_but_not_in_a_circle(drives: Drives, tmp_path: Path) -> None:
+    (tmp_path / "c" / "link").symlink_to("\\\\?\\GLOBALROOT\\Device\\HarddiskVolume2\\")
+    (tmp_path / "c" / "bare").symlink_to("\\\\?\\GLOBALROOT\\Device\\HarddiskVolume2")
+    (tmp_path / "c" / "circle").symlink_to("\\??\\C:\\circle")
+
+    assert drives.local("C:\\LINK\\windows") == str(tmp_path / "d/Windows")
+    with pytest.raises(InvalidParameter):
+        drives.local("C:\\bare")
+    assert drives.local("C:\\bare\\windows") == str(tmp_path / "d/Windows")
+    with pytest.raises(PathRefused):
+        drives.local("C:\\circle\\x")
 
 
 def test_definitions_are_a_stack_and_exact_removal_takes_only_its_own(devices: DosDevices, drives: Drives) -> None:
