@@ -213,11 +213,11 @@ def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str
         lease = run.pre(programs)
     modules = ", ".join(volume.module for volume in lease.volumes)
     took = time.monotonic() - began
-    log.info("pre.done", run=lease.run, took=round(took, 3))
+    log.info("pre.done", run=lease.run, took=round(took, 3), live=lease.live)
     say(
         sys.stdout,
-        f"vsspc: shadow copy of {client} served as rsync module {modules} at {address}, proved; run {lease.run},"
-        f" {took:.1f} s; details in {config.log_file}",
+        f"vsspc: {'the LIVE disk' if lease.live else 'shadow copy'} of {client} served as rsync module {modules} at"
+        f" {address}, proved; run {lease.run}, {took:.1f} s; details in {config.log_file}",
     )
 
 
@@ -231,9 +231,10 @@ def _post(config_path: str | None, sets: Sequence[str], client: str, address: st
     with wiring.host_run(config, client, address, log) as run:
         lease = run.post(transfer_ok=transfer_ok)
     took = time.monotonic() - began
-    log.info("post.done", run=lease.run, state=lease.state.value, took=round(took, 3))
+    log.info("post.done", run=lease.run, state=lease.state.value, took=round(took, 3), live=lease.live)
     if lease.state is State.CLOSED:
-        say(sys.stdout, f"vsspc: nothing of run {lease.run} is left on {client}; {took:.1f} s")
+        live = "LIVE: " if lease.live else ""
+        say(sys.stdout, f"vsspc: {live}nothing of run {lease.run} is left on {client}; {took:.1f} s")
 
 
 def _status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> None:
