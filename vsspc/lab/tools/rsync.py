@@ -15,17 +15,18 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vsspc.lab.model import Process
 from vsspc.lab.paths import NoSuchDrive
-from vsspc.lab.tools import Call
+from vsspc.lab.tools import Call, crossdevice
+from vsspc.lab.tools.crossdevice import HIDE_FOLDERS, Crossing, can_cross
 
 DLL_NOT_FOUND = 0xC0000135
 UNREACHABLE = "127.255.255.1"
 """Where rsync listens when the firewall lets nobody in: its port is then closed on the lab's own address."""
-_PATHS = ("path", "pid file", "log file", "lock file", "secrets file", "motd file", "temp dir")
+_PATHS = ("pid file", "log file", "lock file", "secrets file", "motd file", "temp dir")
 _DRIVE = re.compile(r"/cygdrive/([A-Za-z])(?=/|$)")
 
 
@@ -35,6 +36,8 @@ class Translation:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._instead: str | None = None
+        self.crossings: list[Crossing] = []
+        """Modules that are links to shadow copies of other volumes than those that hold the links."""
 
     def path(self, text: str, *, module: bool = False) -> str:
         """Return the local path of a Cygwin path; one that leads nowhere stays one that leads nowhere."""
@@ -52,12 +55,7 @@ class Translation:
         return local
 
     def _crosses(self, text: str) -> bool:
-        """Tell whether a module's path is a link on another volume than the one whose shadow copy it leads to.
-
-        Cygwin gives the link itself the volume that holds it, and what is below the shadow copy's volume: with
-        --one-file-system rsync sends every folder of the root empty (path.cc symlink_info::check; flist.c FLAG_MOUNT_DIR).
-        Here it is sent so without --one-file-system too, and a folder that is asked for by name cannot be read at all.
-        """
+        """Tell whether a module's path is a link on another volume than the one whose shadow copy it leads to."""
         windows = _windows_path(text)
         if windows is None:
             return False
@@ -71,6 +69,18 @@ class Translation:
         model = self._call.windows
         copies = [copy for copy in model.shadows.by_id.values() if copy.device.lower() == device]
         return bool(copies) and copies[0].volume != model.volumes.holding(place)
+
+    def _module(self, path: str) -> list[str]:
+        """Return the lines for a module's path."""
+        local = self.path(path, module=True)
+        if not self._crosses(path) or self._instead is not None:
+            return [f"path = {local}"]
+        if not can_cross():
+            return [f"path = {local}", HIDE_FOLDERS]
+        root = os.path.join(self._call.windows.state, "v", f"{self._call.process.pid}-{len(self.crossings)}")
+        os.makedirs(root)
+        self.crossings.append(Crossing(root, local))
+        return [f"path = {root}"]
 
     def configuration(self, text: str) -> str:
         """Return rsyncd.conf for this machine."""
@@ -90,10 +100,10 @@ class Translation:
             if key in ("uid", "gid"):
                 # Cygwin: "setuid 0 failed: Invalid argument (22)" (backuppc/cygwin-rsyncd issue 3).
                 lines.append(f"{key} = vsspc-lab-{key}-fails")
+            elif key == "path":
+                lines += self._module(value)
             elif key in _PATHS:
-                lines.append(f"{match[1]} = {self.path(value, module=key == 'path')}")
-                if key == "path" and self._crosses(value):
-                    lines.append("filter = - /*/*")
+                lines.append(f"{match[1]} = {self.path(value)}")
             else:
                 lines.append(f"{match[1]} = {value}")
         return "\n".join(lines) + "\n"
@@ -137,9 +147,11 @@ async def rsync(call: Call) -> int:
     config = os.path.join(call.windows.state, f"rsyncd.{call.process.pid}.conf")
     Path(config).write_text(translation.configuration(text), encoding="utf-8")
     try:
-        return await _serve(call, config, _port(text))
+        return await _serve(call, config, _port(text), translation.crossings)
     finally:
         os.unlink(config)
+        for crossing in translation.crossings:
+            os.rmdir(crossing.root)
 
 
 def _port(text: str) -> int:
@@ -147,7 +159,7 @@ def _port(text: str) -> int:
     return int(match[1]) if match else 873
 
 
-async def _serve(call: Call, config: str, port: int) -> int:
+async def _serve(call: Call, config: str, port: int, crossings: Sequence[Crossing]) -> int:
     faults = call.site.faults
     allowed = call.windows.allows(port=port, program=call.process.image) and not faults.has("group-policy-firewall")
     open_port = faults.has("firewall-off") or allowed
@@ -156,6 +168,7 @@ async def _serve(call: Call, config: str, port: int) -> int:
     address = call.site.address if open_port else UNREACHABLE
     daemon = await asyncio.create_subprocess_exec(
         *unprivileged(),
+        *crossdevice.command(crossings),
         call.site.rsync,
         *("--daemon", "--no-detach", f"--config={config}", f"--address={address}"),
         stdin=asyncio.subprocess.DEVNULL,
