@@ -52,7 +52,8 @@ class Report:
     libraries: dict[str, str] = field(default_factory=lambda: {name: _library(name) for name in LIBRARIES})
     windows: str = "not asked: add what `ver` prints on the host"
     engine: str = ""
-    letters_by: str = ""
+    chosen: str = ""
+    mapped_by: str = ""
     volumes: list[str] = field(default_factory=list)
     bundle: dict[str, str] = field(default_factory=dict)
     smb: str = ""
@@ -76,7 +77,9 @@ class Report:
             ("vsspc", f"{self.vsspc}; Python {self.python}; {self.system}"),
             ("libraries", ", ".join(f"{name} {version}" for name, version in self.libraries.items())),
             ("Windows", self.windows),
-            ("run", f"engine {self.engine}, volumes {', '.join(self.volumes)}, letters by {self.letters_by}"),
+            ("run", f"engine {self.engine}, volumes {', '.join(self.volumes)}"),
+            ("chosen", self.chosen or "no engine"),
+            ("mapped by", self.mapped_by or "nothing"),
             *(("bundle", f"{name}: {what}") for name, what in self.bundle.items()),
             ("SMB", self.smb or "no session"),
             *(("time", f"{step} {seconds:.2f} s") for step, seconds in self.steps),
@@ -151,13 +154,16 @@ def _try(config: Config, host: str, address: str | None, log: Log, report: Repor
         lease = pre.pre(programs)
     try:
         report.proved += [
-            f"{volume.name} this server's rsync read, as BackupPC does, the marker written before the shadow copy, and"
+            f"{volume.name} is served LIVE, as the settings allow: there was no shadow copy"
+            if lease.live
+            else f"{volume.name} this server's rsync read, as BackupPC does, the marker written before the shadow copy, and"
             " did not find the one written after it"
             for volume in lease.volumes
         ]
         with wiring.host_run(config, host, address, log) as post:
             post.post(transfer_ok=True)
-        report.proved.append("the shadow copy was still served when post began")
+        if not lease.live:
+            report.proved.append("the shadow copy was still served when post began")
     except BaseException:
         # Stopped between the two, or in the last proof: there is no dump whose post would come.
         if _waits(config, host, lease):
@@ -175,7 +181,6 @@ def _tell_plan(config: Config, host: str, programs: Bundle, report: Report) -> N
     table = config.host_table(host)
     report.engine = table.engine
     report.volumes = [one.path for one in table.volumes]
-    report.letters_by = "dosdev.exe" if programs.has_dosdev else "PowerShell"
     report.bundle = {name: _build(programs.files[name]) for name in PROGRAMS if name in programs.files}
 
 
@@ -223,6 +228,10 @@ class _Recorder:
         if event == "session":
             protection = f"encrypted with {fields['cipher']}" if fields["encrypted"] else "NOT encrypted"
             self._report.smb = f"{fields['dialect']}, {protection}"
+        elif event == "engine":
+            self._report.chosen = f"{fields['engine']}: {fields['why']}"
+        elif event == "mapped":
+            self._report.mapped_by = str(fields["way"])
         elif event == "step":
             self.end_step()
             entered = str(fields["entered"])

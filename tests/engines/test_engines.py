@@ -144,6 +144,23 @@ def test_a_volume_that_cannot_be_copied_is_named(lab_factory: LabFactory, engine
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_an_optional_volume_that_cannot_be_copied_is_left_out_with_a_warning(
+    lab_factory: LabFactory, tmp_path: Path, engine: str
+) -> None:
+    volumes = ("C:", "D:=fat32", "E:=locked")
+    run = EngineRun(lab_factory(volumes=volumes), engine=engine)
+    optional = [f'{{ path = "{letter}:", optional = true }}' for letter in "DEG"]
+    run.settings["volumes"] = f'["C:", {", ".join(optional)}]'
+    code, output = run.pre()
+    assert code == 0, output
+    for letter in "DEG":
+        assert f"the volume {letter}: is left out of this backup" in output, output
+    assert "rsync module C at" in output
+    run.serves(tmp_path, {"C": "file.txt"}, THEN)
+    ended(run)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_links_do_where_powershell_is_constrained_and_there_is_no_dosdev(
     lab_factory: LabFactory, tmp_path: Path, engine: str
 ) -> None:

@@ -68,8 +68,9 @@ def test_a_good_host(lab_factory: LabFactory) -> None:
     assert report["exit_code"] == 0
     assert report["error"] == ""
     assert report["smb"].startswith("3.1.1, encrypted with AES-")
-    assert report["engine"] == "vshadow"
-    assert report["letters_by"] == "dosdev.exe"
+    assert report["engine"] == "auto"
+    assert report["mapped_by"] == "a drive letter, by dosdev.exe"
+    assert report["chosen"].startswith("vshadow: ")
     assert report["volumes"] == ["C:", "D:"]
     assert {"vshadow.exe", "rsync.exe", "cygwin1.dll"} <= report["bundle"].keys()
     assert [step for step, _ in report["steps"]] == STEPS
@@ -88,7 +89,7 @@ def test_the_report_for_people_and_letters_by_powershell(lab_factory: LabFactory
     assert code == 0, output
     assert f"vsspc selftest of {HOST}, " in output
     assert ": passed, " in output
-    assert "letters by PowerShell" in output
+    assert "mapped by:  a drive letter, by PowerShell" in output
     assert "SMB:        3.1.1, encrypted" in output
     assert "left there: nothing" in output
     assert "not shown:  the dump itself" in output

@@ -35,8 +35,10 @@ def state(tmp_path: Path) -> StateFiles:
 
 def test_a_lease_comes_back_as_it_was_saved(state: StateFiles) -> None:
     assert state.load("winbox") is None
-    state.save(LEASE)
-    assert state.load("winbox") == LEASE
+    live = replace(LEASE, live=True, volumes=(Volume("C:"), Volume(r"C:\Mounts\Data")))
+    for lease in (live, LEASE):
+        state.save(lease)
+        assert state.load("winbox") == lease
     assert state.hosts() == ["winbox"]
 
 
