@@ -20,7 +20,7 @@ async def certutil(call: Call) -> int:
 
 
 async def spaced(call: Call) -> int:
-    """Print the hash with a space between the bytes: Windows 7 and 8.1."""
+    """Print the hash with a space between the bytes, as Windows 7 does."""
     return _hash_file(call, spaced=True)
 
 

@@ -2,7 +2,7 @@ r"""The jobs `keep` and `stage`: programs into the store on the host, and from t
 
 A file of the store has the name of its content, its SHA-256. It is compared on the host, by certutil, which prints the
 hash between words that Windows translates: only the hash itself is looked for. It also prints the file's name, so no
-file is hashed under a name that is its hash. Old builds (those of Windows 7 and 8.1) put a space between the bytes.
+file is hashed under a name that is its hash. Old builds (Windows 7's) put a space between the bytes: both are looked for.
 """
 
 from __future__ import annotations
