@@ -19,6 +19,7 @@ from vsspc.lab.process import LabProcess
 ENGINES = ["vshadow", "diskshadow", "wmi"]
 FOLDER = r"C:\Mounts\Data"
 TWO = ("C:", "D:")
+SQL_WRITER = "{a65faa63-5ea8-4ebc-9dbd-a0c4db26912a}"
 
 
 class EngineRun(Run):
@@ -220,3 +221,21 @@ def test_writers_that_failed_are_listed_and_those_that_are_left_out_are_not_aske
     assert (code, "FULL backup" in output) == (32, True), output
     assert [event["code"] for event in run.log() if event["event"] == "writer.failed"] == [0x800423F4]
     assert run.left() == {}
+    run.settings["exclude_writers"] = f'["{SQL_WRITER}"]'
+    code, output = run.pre()
+    assert code == 0, output
+    ended(run)
+
+
+@pytest.mark.parametrize("exclude", [True, False])
+def test_diskshadow_makes_a_copy_backup_with_the_writers_that_are_not_left_out(
+    lab_factory: LabFactory, exclude: bool
+) -> None:
+    run = EngineRun(lab_factory(), engine="diskshadow", writers="true")
+    run.lab.inject("writer", writer="SqlServerWriter", code="0x800423f4")
+    if exclude:
+        run.settings["exclude_writers"] = f'["{SQL_WRITER}"]'
+    code, output = run.pre()
+    assert "COPY backup" in output, output
+    assert code == (0 if exclude else 32), output
+    ended(run, transfer_ok=exclude)

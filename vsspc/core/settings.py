@@ -5,6 +5,7 @@ All durations are seconds.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,6 +13,7 @@ from typing import Literal
 from vsspc.core.errors import ConfigError
 from vsspc.core.words import Volume
 
+_WRITER = re.compile(r"\{[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}")
 EngineChoice = Literal["auto", "vshadow", "diskshadow", "wmi"]
 """What makes the shadow copies; `auto`: the best that the host and the bundle have (vsspc.resources.engines)."""
 Policy = Literal["required", "prefer"]
@@ -86,6 +88,9 @@ class HostSettings:
     retry: Mapping[str, RetryTuning] = field(default_factory=lambda: dict(DEFAULT_RETRY))
 
     def __post_init__(self) -> None:
+        for writer in self.exclude_writers:
+            if not _WRITER.fullmatch(writer):
+                raise ConfigError(f"{writer[:80]!a} is not the id of a writer", advice="`vssadmin list writers` has them.")
         modules: dict[str, Volume] = {}
         for volume in self.volumes:
             other = modules.setdefault(volume.module.lower(), volume)

@@ -40,8 +40,11 @@ def end(site: Site, run: str) -> None:
     if HELD in present and _holder_ends(site, run) and not _left(site, run):
         return
     pid = _holder_pid(site, run) if HOLD_PID in present else ""
-    done = jobs.run_job(site, run, "settle", scripts.settle(names, pid))
-    lives = requester_lives(done.output, names.requester_image) or holder_lives(done.output, pid)
+    settling = jobs.start(site, run, "settle", scripts.settle(names, pid))
+    done = jobs.wait(site, run, "settle")
+    # After a restart of the host the PID may be another cmd.exe's: not for this job, which would be seen first.
+    same = pid != str(settling) and holder_lives(done.output, pid)
+    lives = same or requester_lives(done.output, names.requester_image)
     # Between the start of the job and the note of its PID the server may have died: then we can but give it time.
     unknown = not pid and "hold.out" in present and "hold.rc" not in present and bool(present & _NAMELESS)
     if (lives or unknown) and not _ended_within(site, run, _patience(site)) and lives:

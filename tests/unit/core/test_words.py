@@ -49,6 +49,12 @@ def test_the_module_of_a_volume_is_made_of_its_name(name: str, module: str, is_f
     assert (volume.module, volume.is_folder, volume.letter) == (module, is_folder, name[0])
 
 
+@pytest.mark.parametrize("writer", ["SqlServerWriter", "{a65faa63-5ea8-4ebc-9dbd-a0c4db26912a} -p", "{A65FAA63-5EA8-4EBC-9DBD-A0C4DB26912A}"])
+def test_a_writer_is_named_by_its_id_alone(writer: str) -> None:
+    with pytest.raises(ConfigError, match="not the id of a writer"):
+        HostSettings(host="h", address="h", exclude_writers=(writer,))
+
+
 def test_two_volumes_are_never_served_under_one_name() -> None:
     with pytest.raises(ConfigError, match="both served as C_a_b"):
         HostSettings(host="h", address="h", volumes=(Volume(r"C:\a_b"), Volume(r"C:\a\b")))
