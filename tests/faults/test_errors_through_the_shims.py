@@ -13,6 +13,9 @@ from vsspc.core.errors import VsspcError
 
 from .conftest import Rehearsal, RehearsalFactory
 
+VSHADOW_ONLY = '["C:"]\nengine = "vshadow"'
+"""TOML: the volumes, and the engine by name."""
+
 
 def assert_failed(rehearsal: Rehearsal, kind: type[VsspcError], *words: str) -> str:
     """Dump; BackupPC calls it failed with the code of this error, and XferLOG has its one line. Return the line."""
@@ -102,7 +105,10 @@ def test_no_encryption(rehearsal_factory: RehearsalFactory) -> None:
 def test_no_vshadow_in_the_bundle(rehearsal: Rehearsal) -> None:
     vshadow = rehearsal.lab.bundle / "vshadow.exe"
     aside = vshadow.rename(rehearsal.folder / "vshadow.exe")
+    rehearsal.configure(volumes=VSHADOW_ONLY)
     assert_failed(rehearsal, errors.BundleIncomplete, "vshadow.exe", "bundle")
+    rehearsal.configure(engine='"auto"')
+    rehearsal.assert_next_dump_works()  # by diskshadow
     aside.rename(vshadow)
     rehearsal.assert_next_dump_works()
 
@@ -112,7 +118,7 @@ def test_no_vshadow_in_the_bundle(rehearsal: Rehearsal) -> None:
     [
         ("0x8004230c", errors.VolumeUnsupported, "VSS_E_VOLUME_NOT_SUPPORTED"),
         ("0x80042316", errors.SnapshotBusy, "another shadow copy is being made"),
-        ("0x8004231f", errors.SnapshotNoSpace, "vssadmin list shadowstorage"),
+        ("0x8004231f", errors.SnapshotNoSpace, "vssadmin resize shadowstorage /for=C:"),
         ("0x80042306", errors.SnapshotFailed, "VSS_E_PROVIDER_VETO"),
     ],
 )
@@ -130,7 +136,10 @@ def test_vshadow_is_busy_once_and_the_retry_succeeds(rehearsal: Rehearsal) -> No
 
 def test_vshadow_that_was_built_without_our_options(rehearsal: Rehearsal) -> None:
     rehearsal.lab.inject("vshadow-sample")
-    assert_failed(rehearsal, errors.SnapshotFailed, "VSS_SERVER")
+    rehearsal.configure(volumes=VSHADOW_ONLY)
+    assert_failed(rehearsal, errors.EngineUnusable, "VSS_SERVER")
+    rehearsal.configure(engine='"auto"')
+    rehearsal.assert_next_dump_works()  # by diskshadow
     rehearsal.lab.clear()
     rehearsal.assert_next_dump_works()
 
@@ -160,7 +169,10 @@ def test_the_proof_of_content_fails(rehearsal: Rehearsal, fault: str) -> None:
 
 def test_no_letter_can_be_defined(rehearsal: Rehearsal) -> None:
     rehearsal.lab.inject("mapping-refused")
+    rehearsal.configure(volumes='["C:"]\nmapping = "letter"')
     assert_failed(rehearsal, errors.MappingConflict, "drive letter")
+    rehearsal.configure(mapping='"auto"')
+    rehearsal.assert_next_dump_works()  # by a link
     rehearsal.lab.clear()
     rehearsal.assert_next_dump_works()
 
