@@ -261,9 +261,16 @@ class FakeTransports:
         self.host, self.faults = host, faults or Faults()
         self.down: VsspcError | None = None
         self.opened = 0
+        self._sessions: list[FakeTransport] = []
+
+    def cut(self) -> None:
+        """Cut all sessions off."""
+        for session in self._sessions:
+            session.abort()
 
     def open(self, deadline: Deadline) -> FakeTransport:
         self.opened += 1
         if self.down is not None:
             raise self.down
-        return FakeTransport(self.host, self.faults, deadline)
+        self._sessions.append(FakeTransport(self.host, self.faults, deadline))
+        return self._sessions[-1]

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.contract.run_contract import Run
+from tests.contract.lab_driver import LabDriver
 from tests.contract.transport_contract import CLOCK, SERVICE, within
 from tests.real_paexec.wine_host import WineHost, ask_and_leave
 from vsspc.core.errors import DeadlineExceeded, VsspcError
@@ -167,7 +167,7 @@ def test_a_program_that_cannot_be_deleted_is_removed_later_and_no_run_is_hurt(wi
     with closing(host.open(within(20))) as session:
         session.install_service(SERVICE)
         host.hang(SERVICE)
-    run = Run(host.lab)
+    run = LabDriver(host.lab)
     code, output = run.pre()
     assert code == 0, output
     code, output = run.post()
