@@ -322,7 +322,7 @@ async def _make(
     call.windows.events.log("vshadow-creating", pid=call.process.pid, set=set_id)
     slow = faults.take("vshadow-slow")
     if slow:
-        await asyncio.sleep(slow.number("seconds", 1.0))
+        await slow.hold_up(slow.number("seconds", 1.0))
     if faults.has("vshadow-hang"):
         call.windows.events.log("vshadow-hangs", pid=call.process.pid)
         while faults.has("vshadow-hang"):

@@ -31,7 +31,7 @@ _WINES_OWN = frozenset(("find", "hostname", "whoami", "svchost"))
 _OURS = ",".join(f"{tool}.exe" for tool in sorted({*SYSTEM_PROGRAMS.values()} - _WINES_OWN - {CMD}))
 """Wine prefers its own programs in System32, unless it is told otherwise."""
 _BOOT = """
-mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp" && mount --bind "$1" "$0/lab" || exit 1
+mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp" && mount --rbind "$1" "$0/lab" || exit 1
 chroot "$0" /usr/lib/wine/wine "$2" &
 read -r _
 exec chroot "$0" /usr/lib/wine/wineserver32 -k
