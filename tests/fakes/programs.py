@@ -151,7 +151,7 @@ def vshadow(cmd: Cmd, process: Process, rest: str) -> Body:
         yield host.vss_seconds
     host.vss_busy = None
     if not given[2]:
-        host.logs_truncated = True
+        host.harm.append("with writers vshadow declares a full backup, which may truncate the logs of databases")
     copies = [host.make_copy(letter, process, persistent=bool(given[1])) for letter in letters]
     lines = [f"SET SHADOW_SET_ID={{{process.pid:08}-0000-0000-0000-000000000000}}"]
     for number, copy in enumerate(copies, 1):
@@ -204,7 +204,10 @@ def rsync(cmd: Cmd, process: Process, rest: str) -> Body:
     host.write(log, b"rsyncd version 3.2.7 starting\n")
     host.write(windows_path(options[0]["pid file"]), f"{process.pid}\n".encode())
     process.holds.add(log)
-    host.daemons.append(Daemon(process, port, dict(zip(sections[1::2], options[1:], strict=True))))
+    modules = dict(zip(sections[1::2], options[1:], strict=True))
+    if any(module.get("read only") != "true" for module in modules.values()):
+        host.harm.append("a module can be written to")
+    host.daemons.append(Daemon(process, port, modules))
     yield None
     return 0
 

@@ -98,6 +98,9 @@ class FakeTransport:
         if not self._host.root.has_folder(path.rpartition("\\")[0]):
             raise RemoteFileMissing(path)
         self._check_free(path)
+        folder = path.rpartition("\\")[0]
+        if path.endswith(".secrets") and _full(folder) not in self._host.closed:
+            self._host.harm.append(f"{path} can be read by everybody on the host")
         full = self._host.disk_full and len(data) > 0
         self._host.write(_full(path), b"" if full else data)
         if full:

@@ -4,7 +4,8 @@ It reads the texts of our scripts (tests.fakes.cmd), so that a run on it is a ru
 caller is the contract's matter (tests/contract), which it passes as the lab does. It is lazy: whoever looks at it, by a
 call of the transport or by `ours()`, first lets its processes live up to the clock.
 
-Hazards are attributes; all of them are off at first. What is somebody else's stands in `tests.fakes.foreign`.
+Hazards are attributes; all of them are off at first. What is somebody else's stands in `tests.fakes.foreign`; `harm`
+lists what was done to anybody.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Windows:
         self.services: dict[str, Service] = {}
         self.daemons: list[programs.Daemon] = []
         self.closed: set[str] = set()
+        self.harm: list[str] = []
         self.started: list[str] = []
         self.reading = False
         self.clock_offset = 0.0
@@ -81,13 +83,14 @@ class Windows:
         self.hold_result: tuple[int, bytes] | None = None
         self.vss_seconds = 0.0
         self.vss_busy: Process | None = None
-        self.logs_truncated = False
         self.serves = "shadow"
         self.hang_jobs: set[str] = set()
         self.held_programs: dict[str, float] = {}
         self.stuck_services = False
         self.antivirus = ""
         self.disk_full = False
+        self.failing: dict[str, int] = {}
+        self.slowness = 0.0
         self.taken_ports: set[int] = set()
         self.firewall = True
         self._devices = 0
@@ -234,6 +237,8 @@ class Windows:
 
     def _ended(self, process: Process) -> None:
         """What goes with a process: its shadow copies, its port, its service's being up."""
+        if process is self.vss_busy:
+            self.harm.append("VSS stays in progress for everybody: a requester was killed at its work")
         self.shadows = {
             name: copy for name, copy in self.shadows.items() if copy.holder is not process or copy.persistent
         }
@@ -334,9 +339,9 @@ class Windows:
         return found + [f"rule {name}" for name in self.rules if name not in foreign.RULES]
 
     def foreign_intact(self) -> bool:
-        """Whether everything that is somebody else's is still as it was, and VSS works for everybody."""
+        """Whether everything that is somebody else's is still as it was, and nobody was harmed."""
         self.tick()
-        return foreign.intact(self)
+        return foreign.intact(self) and not self.harm
 
     def plant_in_runs(self) -> None:
         r"""Put a folder that is not ours into vsspc\runs, by a name that is not exactly one of ours."""
