@@ -53,8 +53,9 @@ class ModelDriver:
     def place(self, path: str, data: bytes, *, locked: bool = False) -> None:
         self.host.place_live(path[:2], path[3:], data)
 
-    def expire_after(self, seconds: int) -> None:
-        self.settings = replace(self.settings, max_ttl=float(seconds), idle_ttl=float(seconds))
+    def expire_after(self, seconds: int, idle: int | None = None) -> None:
+        """Set max_ttl, and idle_ttl if that is to be another."""
+        self.settings = replace(self.settings, max_ttl=float(seconds), idle_ttl=float(idle or seconds))
 
     def _said(self, command: Callable[[HostRun], object]) -> Said:
         try:

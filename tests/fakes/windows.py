@@ -87,6 +87,7 @@ class Windows:
         self.hang_jobs: set[str] = set()
         self.held_programs: dict[str, float] = {}
         self.stuck_services = False
+        self.open_services: set[str] = set()
         self.antivirus = ""
         self.disk_full = False
         self.failing: dict[str, int] = {}
@@ -246,8 +247,7 @@ class Windows:
         for name, service in list(self.services.items()):
             if service.process is process:
                 service.process, service.stuck = None, False
-                if service.marked:
-                    del self.services[name]
+                self._drop_marked(name)
 
     def port_taken(self, port: int) -> bool:
         """Say whether somebody listens at a TCP port."""
@@ -292,19 +292,26 @@ class Windows:
             self.processes.end(service.process, 0)
 
     def delete_service(self, name: str) -> None:
-        """Delete a service; while its process lives it is only marked for deletion."""
+        """Delete a service; while its process lives, or a program has it open, it is only marked for deletion."""
         self.services[name].marked = True
-        if self.services[name].process is None:
+        self._drop_marked(name)
+
+    def _drop_marked(self, name: str) -> None:
+        service = self.services[name]
+        if service.marked and service.process is None and name not in self.open_services:
             del self.services[name]
 
     def free(self) -> None:
-        """End what hangs: services in STOP_PENDING, and jobs that never end."""
+        """End what hangs: services in STOP_PENDING or held open by a program, and jobs that never end."""
         self.tick()
         self.stuck_services = False
+        self.open_services.clear()
         hung, self.hang_jobs = self.hang_jobs, set()
-        for service in list(self.services.values()):
+        for name, service in list(self.services.items()):
             if service.stuck and service.process is not None:
                 self.processes.end(service.process, 0)
+            else:
+                self._drop_marked(name)
         for process in [one for one in self.processes.alive if one.name == "cmd.exe"]:
             if any(held.endswith(f"\\{job}.out") for job in hung for held in process.holds):
                 self.processes.end(process, 1)
@@ -319,10 +326,10 @@ class Windows:
         self.daemons, self.vss_busy = [], None
         self.shadows = {name: copy for name, copy in self.shadows.items() if copy.holder is None or copy.persistent}
         self.letters = dict(foreign.LETTERS)
+        self.open_services.clear()
         for name, service in list(self.services.items()):
             service.process, service.stuck = None, False
-            if service.marked:
-                del self.services[name]
+            self._drop_marked(name)
 
     # What is left.
 
