@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vsspc.core.deadline import Deadline
@@ -36,15 +37,14 @@ class Faults:
         self.before, self.after = dict(before), dict(after)
         self.count = 0
 
-    @contextmanager
-    def effect(self) -> Iterator[None]:
-        number = self.count
+    def begin(self) -> None:
         self.count += 1
-        if number in self.before:
-            raise self.before.pop(number)
-        yield
-        if number in self.after:
-            raise self.after.pop(number)
+        if self.count - 1 in self.before:
+            raise self.before.pop(self.count - 1)
+
+    def end(self) -> None:
+        if self.count - 1 in self.after:
+            raise self.after.pop(self.count - 1)
 
 
 class FakeTransport:
@@ -59,17 +59,24 @@ class FakeTransport:
         self._ended = ""
         self._used: set[str] = set()
 
-    @contextmanager
-    def _call(self) -> Iterator[None]:
+    def __enter__(self) -> None:
+        """Begin a call."""
         if self._ended:
             raise SessionLost(self._ended, transient=False)
         self._check_time()
         self._host.tick()
+        self._fault(self._faults.begin)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End a call."""
+        if error is None:
+            self._fault(self._faults.end)
+
+    def _fault(self, come: Callable[[], None]) -> None:
         try:
-            with self._faults.effect():
-                yield
+            come()
         except SessionLost as error:
-            self._ended = self._ended or ("link lost" if error.message == "link lost" else "")
+            self._ended = self._ended or error.message
             raise
 
     def _check_time(self) -> None:
@@ -87,7 +94,7 @@ class FakeTransport:
     # Files.
 
     def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
-        with self._call():
+        with self:
             if exclusive and self._host.root.exists(path):
                 raise RemoteFileExists(path)
             self._put(path, data)
@@ -116,14 +123,14 @@ class FakeTransport:
             raise SessionLost(f"{path} is in use on the host", transient=True)
 
     def get(self, path: str, limit: int = 1 << 20) -> bytes:
-        with self._call():
+        with self:
             if path not in self._host.files:
                 raise RemoteFileMissing(path)
             return self._host.files[path][:limit]
 
     def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
         _check_deletable(path)
-        with self._call():
+        with self:
             if path in self._host.files:
                 self._check_free(path)
             if self._host.files.get(path) != old:
@@ -135,7 +142,7 @@ class FakeTransport:
             return True
 
     def make_folder(self, path: str) -> None:
-        with self._call():
+        with self:
             if self._host.root.exists(path):
                 raise RemoteFileExists(path)
             if not self._host.root.has_folder(path.rpartition("\\")[0]):
@@ -143,7 +150,7 @@ class FakeTransport:
             self._host.make_folder(_full(path))
 
     def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:
-        with self._call():
+        with self:
             if not self._host.root.has_folder(path):
                 raise RemoteFileMissing(path)
             names = self._host.root.names(path)
@@ -152,14 +159,12 @@ class FakeTransport:
             return [self._entry(path, name) for name in sorted(names)]
 
     def _entry(self, folder: str, name: str) -> RemoteFile:
-        path = f"{folder}\\{name}" if folder else name
-        root = self._host.root
-        written = root.written.get(path, 0.0)
-        return RemoteFile(name, len(root.files.get(path, b"")), path in root.folders, written, written)
+        path, root = f"{folder}\\{name}" if folder else name, self._host.root
+        return _remote_file(name, len(root.files.get(path, b"")), path in root.folders, root.written[path])
 
     def delete(self, path: str) -> None:
         _check_deletable(path)
-        with self._call():
+        with self:
             self._delete(path)
 
     def _delete(self, path: str) -> None:
@@ -171,7 +176,7 @@ class FakeTransport:
 
     def delete_tree(self, path: str) -> None:
         _check_deletable(path)
-        with self._call():
+        with self:
             for one in self._host.root.below(path):
                 self._delete(one)
 
@@ -180,7 +185,7 @@ class FakeTransport:
     def install_service(self, name: str) -> None:
         from tests.fakes.windows import Service
 
-        with self._call():
+        with self:
             self._put(f"{name}.exe", b"MZ")
             service = self._host.services.get(name)
             if service is not None:  # a leftover: deleted, then made again
@@ -198,7 +203,7 @@ class FakeTransport:
     def start(self, service: str, arguments: str) -> int:
         if len(arguments) > 8000:
             raise InternalError("too long for PAExec")
-        with self._call():
+        with self:
             if service not in self._host.services:
                 raise PayloadBlocked(f"the service {service} is no longer there", transient=False)
             if f"{service}.exe" not in self._host.files:
@@ -209,7 +214,7 @@ class FakeTransport:
 
     def remove_service(self, name: str) -> None:
         _check_deletable(name)
-        with self._call():
+        with self:
             if name in self._host.services:
                 self._host.stop_service(name)
                 self._host.delete_service(name)
@@ -246,6 +251,11 @@ class FakeTransport:
         for name in self._used & self._host.services.keys():
             self._host.stop_service(name)
         self._used.clear()
+
+
+@lru_cache(maxsize=4096)  # most are listed again and again
+def _remote_file(name: str, size: int, is_folder: bool, written: float) -> RemoteFile:
+    return RemoteFile(name, size, is_folder, written, written)
 
 
 def _full(path: str) -> str:

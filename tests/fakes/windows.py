@@ -26,6 +26,7 @@ from vsspc.ports import Clock
 __all__ = ["FakeRsync", "FakeTransport", "FakeTransports", "Faults", "Killed", "Windows", "owner_of"]
 
 _JOB = re.compile(r'/d /c call "%SystemRoot%\\(vsspc\\runs\\([0-9a-f]{12})\\([a-z]+)\.cmd)"')
+_BELOW_ROOT = SYSTEM_ROOT + "\\"
 _CMD = rf"{SYSTEM_ROOT}\System32\cmd.exe"
 
 
@@ -112,8 +113,8 @@ class Windows:
 
     def place(self, path: str) -> tuple[Tree | None, str]:
         """Return in which tree a path lies, and where in that; None where there is no such drive."""
-        if path.startswith(SYSTEM_ROOT + "\\"):
-            return self.root, path[len(SYSTEM_ROOT) + 1 :]
+        if path.startswith(_BELOW_ROOT):
+            return self.root, path[len(_BELOW_ROOT) :]
         drive, rest = path[:2], path[3:]
         return self.volumes.get(drive) or self.behind(drive), rest
 
