@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec
+.PHONY: help setup machine lint test demo real-paexec chaos
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -37,3 +37,7 @@ demo: setup ## the main job: a real BackupPC dumps a rehearsal Windows host with
 
 real-paexec: setup ## the same with the real PAExec, in Wine: one contract on both tiers, the hazards, a whole BackupPC (root)
 	@$(PYTHON) -m tests.real_paexec.compare
+
+chaos: setup ## real dumps with a random fault each: none wrong, nothing left (N=200 of them, SEED=random)
+	@VSSPC_EVERY_EFFECT=1 $(PYTHON) -m pytest -q -n $(WORKERS) tests/faults/test_every_effect.py
+	@$(PYTHON) -m tests.chaos --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED))
