@@ -41,7 +41,7 @@ def acquire(site: Site, run: str) -> None:
         raise _changing_hands()
     age = _age(site, run)
     # Our own server's other runs have no process any more: we hold this server's lock on the host.
-    if found.server != site.server and age <= found.ttl and not site.dismiss:
+    if not found.is_nobodys and found.server != site.server and age <= found.ttl and not site.dismiss:
         raise LeaseHeld(
             f"the host is held by {found.words} since {int(age)} s",
             advice=f"Wait for that run to end. If that server is gone, its hold ends by itself after {int(found.ttl)} s,"
@@ -54,9 +54,12 @@ def acquire(site: Site, run: str) -> None:
 
 
 def release(site: Site, resource: Resource) -> None:
-    """Remove the owner file if it is this run's, and our folders if they are empty."""
+    """Remove the owner file if it is this run's or nobody's, and our folders if they are empty.
+
+    One that another server is just writing is empty for a moment: it cannot be removed then, nor later by mistake.
+    """
     found = _read(site)
-    if found is None or found.run == resource.run:
+    if found is None or found.is_nobodys or found.run == resource.run:
         _delete_if_empty(site, RUNS)  # while the host is still ours: nobody can be about to use it
         if found is None or site.transport.replace(OWNER_FILE, found.content, None):
             _delete_if_empty(site, HOME)
@@ -77,6 +80,11 @@ class _Owner:
     server: object
     run: object
     ttl: float
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether it names no run: who could not write it whole (the disk is full, the link is lost) owns nothing."""
+        return self.run is None
 
     @property
     def words(self) -> str:
