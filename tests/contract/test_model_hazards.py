@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -22,15 +21,15 @@ NOT_OURS = b'{"version": 1, "server": "other", "run": "ffffffffffff", "ttl": 9}'
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> ModelDriver:
-    driver = ModelDriver(tmp_path)
+def run() -> ModelDriver:
+    driver = ModelDriver()
     driver.place(r"C:\file.txt", b"then")
     return driver
 
 
 @pytest.fixture
 def session(run: ModelDriver) -> Iterator[FakeTransport]:
-    with closing(run.transports.open(Deadline(float("inf"), "the test"))) as session:
+    with closing(run.world.transports.open(Deadline(float("inf"), "the test"))) as session:
         yield session
 
 
@@ -144,10 +143,10 @@ def test_a_run_that_nobody_comes_back_for_ends_after_its_time_and_not_before(
     assert run.left() == {}
 
 
-def test_a_day_of_the_holders_life_is_the_same_in_one_look_and_in_many(tmp_path: Path) -> None:
+def test_a_day_of_the_holders_life_is_the_same_in_one_look_and_in_many() -> None:
     ends = []
     for step in (0.7, 13.0, 500.0):
-        run = ModelDriver(tmp_path / str(step))
+        run = ModelDriver()
         run.expire_after(3000, idle=1000)
         run.pre()
         began = run.time.hand

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-from pathlib import Path
-
 import pytest
 
 from tests.contract.model_driver import ModelDriver
@@ -16,5 +13,5 @@ class TestRunOnTheModel(RunContract):
     """The contract, on the model."""
 
     @pytest.fixture
-    def driver_of(self, tmp_path: Path) -> DriverFactory:
-        return partial(ModelDriver, tmp_path)
+    def driver_of(self) -> DriverFactory:
+        return ModelDriver

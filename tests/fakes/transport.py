@@ -20,7 +20,7 @@ from vsspc.core.errors import (
     SessionLost,
     VsspcError,
 )
-from vsspc.ports import RemoteFile, SessionSecurity
+from vsspc.ports import Clock, RemoteFile, SessionSecurity
 
 if TYPE_CHECKING:
     from tests.fakes.windows import Windows
@@ -53,8 +53,9 @@ class FakeTransport:
     local_address = "127.0.0.1"
     security = SessionSecurity("3.1.1", True, "AES-128-GCM")
 
-    def __init__(self, host: Windows, faults: Faults, deadline: Deadline) -> None:
-        self._host, self._faults = host, faults
+    def __init__(self, host: Windows, faults: Faults, deadline: Deadline, clock: Clock) -> None:
+        """Take the host, and the clock by which the deadlines are meant: the server's."""
+        self._host, self._faults, self._clock = host, faults, clock
         self._deadlines = [deadline]
         self._ended = ""
         self._used: set[str] = set()
@@ -79,9 +80,14 @@ class FakeTransport:
             self._ended = self._ended or error.message
             raise
 
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline in force."""
+        return self._deadlines[-1]
+
     def _check_time(self) -> None:
-        if self._deadlines[-1].spent(self._host.clock.now()):
-            raise DeadlineExceeded(f"the time is up ({self._deadlines[-1].name})")
+        if self.deadline.spent(self._clock.now()):
+            raise DeadlineExceeded(f"the time is up ({self.deadline.name})")
 
     @contextmanager
     def until(self, deadline: Deadline) -> Iterator[None]:
@@ -226,12 +232,12 @@ class FakeTransport:
 
     def _patiently(self, done: Callable[[], bool]) -> bool:
         """Look until it is done, as long as the real transport does; say whether it is."""
-        end = self._host.clock.now() + REMOVAL_SECONDS
+        end = self._clock.now() + REMOVAL_SECONDS
         while not done():
-            if self._host.clock.now() >= end:
+            if self._clock.now() >= end:
                 return False
             self._check_time()
-            self._host.clock.sleep(_LOOK)
+            self._clock.sleep(_LOOK)
             self._host.tick()
         return True
 
@@ -281,9 +287,10 @@ class FakeTransports:
         for session in self._sessions:
             session.abort()
 
-    def open(self, deadline: Deadline) -> FakeTransport:
+    def open(self, deadline: Deadline, clock: Clock | None = None) -> FakeTransport:
+        """Open a session; `clock` is the server's, if that is another than the host's."""
         self.opened += 1
         if self.down is not None:
             raise self.down
-        self._sessions.append(FakeTransport(self.host, self.faults, deadline))
+        self._sessions.append(FakeTransport(self.host, self.faults, deadline, clock or self.host.clock))
         return self._sessions[-1]
