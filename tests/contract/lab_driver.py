@@ -106,7 +106,7 @@ class LabDriver:
         self.lab.vanish()
 
     def wait_until_the_host_ended_the_run(self) -> None:
-        self.lab.events.wait_for("shadow-deleted", timeout=30)
+        self.lab.events.wait_for("shadow-deleted", timeout=60)
 
     def left(self) -> dict[str, Any]:
         return {what: things for what, things in self.lab.settled(20).items() if things}

@@ -145,7 +145,7 @@ class RunContract:
         assert run.left() == {}
 
     def test_a_host_that_the_server_forgets_cleans_up_by_itself(self, run: Driver) -> None:
-        run.expire_after(8)
+        run.expire_after(60)  # the lab counts ten a second, and pre must be over by then on a busy machine too
         begin(run)
         run.wait_until_the_host_ended_the_run()
         left = run.left()
