@@ -139,7 +139,7 @@ def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
         "set ours=%errorlevel%",
         'cd /d "%SystemRoot%"',
         (
-            f"(for %%N in (1 2 3 4 5) do if exist {folder} (rd /s /q {folder} & if exist {folder} {wait}))"
+            f"(for %%N in (1 2 3 4 5) do (rd /s /q {folder} & if exist {folder} {wait}))"
             rf' & rd "%SystemRoot%\{RUNS}" & (if "%ours%"=="0" del /f /q {owner}) & rd "%SystemRoot%\{HOME}" & exit'
         ),
     ]
