@@ -27,7 +27,7 @@ BUNDLE = Bundle({"rsync.exe": b"MZ", "cygwin1.dll": b"MZ", "vshadow.exe": b"MZ",
 SETTINGS = HostSettings(host=HOST, address="192.0.2.9", retry={
     "connect": RetryTuning(2, 1.0, 1.0), "snapshot": RetryTuning(3, 1.0, 1.0), "release": RetryTuning(3, 0.1, 0.1),
 })  # fmt: skip
-_PASSWORD_SIZE = 24
+_RUN_SIZE, _PASSWORD_SIZE = 6, 24
 
 
 class Killed(BaseException):
@@ -61,7 +61,7 @@ class Process:
             store=watch(self.state, effect),
             clock=self.clock,
             log=self.log,
-            token=world.token,
+            token=lambda size: world.token(size, server),
             server=server.name,
         )
 
@@ -140,6 +140,8 @@ class Server:
     time: Time
     settings: HostSettings = SETTINGS
     disk: MemoryDisk = field(default_factory=MemoryDisk)
+    runs: list[str] = field(default_factory=list)
+    """The ids of all runs that it ever began."""
 
     @property
     def state(self) -> MemoryState:
@@ -170,11 +172,15 @@ class World:
     def server(self) -> Server:
         return self.servers[0]
 
-    def token(self, size: int) -> str:
+    def token(self, size: int, server: Server) -> str:
+        """Return 2n hexadecimal digits that nobody had before. Of 6 bytes are run ids, of 24 passwords."""
         made = f"{next(self._tokens):0{2 * size}x}"
         if size == _PASSWORD_SIZE:
             made = made.replace("0", "a")  # so that it is found in no other text by chance
             self.passwords.append(made)
+        elif size == _RUN_SIZE:
+            made = f"5e{made[2:]}"  # no other name on the model contains it
+            server.runs.append(made)
         return made
 
     # Commands.
