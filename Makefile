@@ -32,6 +32,9 @@ lint: setup ## ruff, mypy --strict and the import fences
 test: lint ## lint, then every test, in parallel; the last line counts them
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --durations=12
 
+faults: setup ## the fault matrix: faults at every effect of a run, singly and in pairs, on the model of a host (5 minutes)
+	@$(PYTHON) -m tests.matrix
+
 demo: setup ## the main job: a real BackupPC dumps a rehearsal Windows host with open files
 	@$(PYTHON) -m vsspc.lab.demo
 

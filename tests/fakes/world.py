@@ -166,6 +166,8 @@ class World:
         self.passwords: list[str] = []
         self.lived: list[str] = []
         """When the live volume was served to somebody who took it for a shadow copy."""
+        self.log = Told()
+        """What the last process told."""
         self._tokens = itertools.count(1)
 
     @property
@@ -191,6 +193,7 @@ class World:
 
     def run(self, process: Process, work: Callable[[HostRun], Lease]) -> Lease:
         """Let a process do its work. Its session ends with it, whatever comes."""
+        self.log = process.log
         try:
             return work(HostRun(process.server.settings, process.ports))
         finally:

@@ -19,9 +19,10 @@ from vsspc.core.machine import Event
 from vsspc.core.words import Lease, Resource
 from vsspc.engine import teardown
 from vsspc.engine.run import HostRun
-from vsspc.resources import daemon, holder, jobs, leftovers, owner, proof
+from vsspc.resources import daemon, jobs, leftovers, owner, proof
 from vsspc.resources.site import Site
 from vsspc.windows import scripts
+from vsspc.windows.answers import ReleaseReport
 
 Around = Callable[..., Any]
 
@@ -193,7 +194,7 @@ MUTANTS = (
            _scene("refused"), "password"),
     Mutant("a lease that cannot be written ends the command", _no_undoing, _kinds("pre", "pre", [Kind.FULL]), "undone"),
     Mutant("the firewall rule stays", _in_place(scripts, "release", _without_netsh), _scene("post"), "next run"),
-    Mutant("what is left is not looked at", _in_place(holder, "_left", lambda *args: []),
+    Mutant("what is left is not looked at", _in_place(ReleaseReport, "left", lambda *args: []),
            _scene("stuck"), "leak"),
     Mutant("the files that are written are logged", _in_place(jobs, "put", _tells), _scene("pre"), "secret"),
 )  # fmt: skip
