@@ -148,6 +148,8 @@ class ReleaseReport:
     firewall_gone: bool
     mapping_gone: bool
     markers_left: tuple[str, ...]
+    jobs_left: tuple[str, ...] = ()
+    """Jobs that still ran: what they made since then is not in this report."""
 
     def left(self) -> list[str]:
         """Return what is left, in words; nothing when all is gone."""
@@ -156,7 +158,11 @@ class ReleaseReport:
             (self.firewall_gone, "the firewall rule"),
             (self.mapping_gone, "the drive letter"),
         ]
-        return [name for gone, name in things if not gone] + [f"a marker folder on {one}" for one in self.markers_left]
+        return [
+            *(name for gone, name in things if not gone),
+            *(f"a marker folder on {one}" for one in self.markers_left),
+            *(f"the job {one}, which still runs" for one in self.jobs_left),
+        ]
 
 
 def release_report(content: bytes) -> ReleaseReport:
@@ -175,6 +181,7 @@ def release_report(content: bytes) -> ReleaseReport:
         firewall_gone=values.get("firewall") in (["0"], ["1"]),
         mapping_gone="held" not in values.get("mapping", []),
         markers_left=tuple(values.get("marker", [])),
+        jobs_left=tuple(values.get("job", [])),
     )
 
 

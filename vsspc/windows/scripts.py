@@ -119,7 +119,9 @@ def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
         body += [
             rf'md "{volume.name}\{names.marker_folder}"',
             f'>"{marker}" echo {nonce}',
-            f'if not exist "{marker}" exit /b {MARKER_FAILED}',
+            # On a full disk the file is there, and empty.
+            rf'"{SYSTEM}\find.exe" "{nonce}" "{marker}" >nul',
+            f"if errorlevel 1 exit /b {MARKER_FAILED}",
         ]
     script, held = names.full(SETVAR), names.full("held.cmd")
     body += [
@@ -193,7 +195,8 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
     """Return the script that takes everything of the run down but the shadow copies and the folder. Safe to repeat.
 
     The holder calls it at its end; the job `settle` calls it when there is no holder any more. It reports in
-    RELEASE_REPORT: exit codes of taskkill (128: no such process) and netsh (1: no such rule), and what is left.
+    RELEASE_REPORT: exit codes of taskkill (128: no such process) and netsh (1: no such rule), and what is left. A job
+    that still runs is left too: what it makes after this would stay.
     """
     lines = [
         "@echo off",
@@ -201,7 +204,9 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
         f'cd /d "{names.full("").rstrip(chr(92))}"',
         rf'"{SYSTEM}\taskkill.exe" /f /t /im {names.daemon_image} >nul 2>&1',
         ">release.tmp echo daemon=%errorlevel%",
+        *_still_runs("map"),
         "if exist unmap.cmd call unmap.cmd",
+        *_still_runs("serve"),  # its daemon was ended just now
         rf'"{SYSTEM}\netsh.exe" advfirewall firewall delete rule name="{names.rule}" >nul 2>&1',
         ">>release.tmp echo firewall=%errorlevel%",
         "if exist rsyncd.secrets del /f /q rsyncd.secrets",
@@ -222,6 +227,17 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
             "exit /b 0",
         ]
     )
+
+
+def _still_runs(name: str) -> list[str]:
+    """Return the lines that report a job of the run that has not ended: its output file cannot be deleted."""
+    delete = f"if exist {name}.out del /f /q {name}.out >nul 2>&1"
+    return [
+        delete,
+        rf'if exist {name}.out "{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul',
+        delete,
+        f"if exist {name}.out >>release.tmp echo job={name}",
+    ]
 
 
 def settle(names: Names) -> str:

@@ -48,7 +48,7 @@ VOCABULARY = {
     "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
     "vshadow, dosdev, rsync, ping, netstat": "nw script exec e daemon no detach config n",
     "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
-    " vshadow vsspc",
+    " job map serve vshadow vsspc",
 }
 """Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())
