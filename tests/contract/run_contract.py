@@ -147,6 +147,14 @@ class RunContract:
     def test_a_host_that_the_server_forgets_cleans_up_by_itself(self, run: Driver) -> None:
         run.expire_after(60)  # the lab counts ten a second, and pre must be over by then on a busy machine too
         begin(run)
+        self.assert_the_host_ends_the_run(run)
+
+    def test_a_host_that_the_server_forgets_in_the_middle_of_pre_cleans_up_by_itself(self, run: Driver) -> None:
+        run.expire_after(60)
+        run.pre_killed_with_a_letter()
+        self.assert_the_host_ends_the_run(run)
+
+    def assert_the_host_ends_the_run(self, run: Driver) -> None:
         run.wait_until_the_host_ended_the_run()
         left = run.left()
         if self.cmd_holds_its_script:

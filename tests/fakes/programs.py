@@ -87,6 +87,15 @@ def tasklist(cmd: Cmd, rest: str) -> int:
     return 0
 
 
+def sc(cmd: Cmd, rest: str) -> int:
+    """Stop or delete a service."""
+    verb, name = rest.split()
+    if name not in cmd.host.services:
+        return 1060
+    (cmd.host.stop_service if verb == "stop" else cmd.host.delete_service)(name)
+    return 0
+
+
 def powershell(cmd: Cmd, rest: str) -> int:
     """Run dosdevice.ps1, whose flags are read from its text: 1 defines, 2 removes, 4 an exact match only."""
     parts = re.search(r"-File (\S+) (\S+)$", rest)
@@ -128,6 +137,7 @@ SYSTEM: dict[str, System] = {
     "taskkill.exe": taskkill,
     "tasklist.exe": tasklist,
     "powershell.exe": powershell,
+    "sc.exe": sc,
 }
 
 

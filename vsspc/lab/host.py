@@ -114,9 +114,11 @@ class Lab:
         rsync = shutil.which("rsync")
         if rsync is None:
             raise LabError("the lab needs rsync")
+        self.services = ServiceManager(self._local, self.events)
         self.programs = Programs(
             Site(
                 windows=self.windows,
+                services=self.services,
                 faults=self.faults,
                 address=self.address,
                 rsync=rsync,
@@ -124,7 +126,6 @@ class Lab:
                 groups=self._groups,
             )
         )
-        self.services = ServiceManager(self._local, self.events)
         self.windows.services = lambda: [service.name for service in self.services.services() if not service.builtin]
         self._samba: Samba | None = None
         self._link: Link | None = None

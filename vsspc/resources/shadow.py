@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vsspc.core.errors import SnapshotFailed
 from vsspc.core.words import Kind, Resource, ShadowSet
-from vsspc.resources import jobs
+from vsspc.resources import jobs, service
 from vsspc.resources.site import Site
 from vsspc.resources.waiting import poll
 from vsspc.windows import scripts
@@ -26,7 +26,7 @@ def begin(site: Site, run: str) -> None:
     )
     jobs.put(site, run, "held.cmd", holder)
     site.intend(Resource(Kind.SHADOW_SET, run))
-    jobs.start(site, run, "hold", scripts.hold(names, settings.volumes, run))
+    jobs.start(site, run, "hold", scripts.hold(names, settings.volumes, run, service.acquire(site, run)))
 
 
 def complete(site: Site, run: str) -> ShadowSet:

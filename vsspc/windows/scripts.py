@@ -107,7 +107,7 @@ def _marker(names: Names, volume: Volume, file: str) -> str:
     return rf"{volume.name}\{names.marker_folder}\{file}"
 
 
-def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
+def hold(names: Names, volumes: Sequence[Volume], nonce: str, service: str) -> str:
     """Return the job that makes and holds the shadow copy set: it lives as long as vshadow lives.
 
     `-nw`: without writers. With them vshadow declares a FULL backup, which may truncate the logs of databases
@@ -130,13 +130,17 @@ def hold(names: Names, volumes: Sequence[Volume], nonce: str) -> str:
         "call release.cmd",
         "exit /b %rc%",
     ]
-    # Nobody came back for the run: its folder goes too, our owner file, and the folders above if they are empty. All on
-    # one line with `exit`, since the script that cmd would go on reading is gone. The owner file goes after the run, so
-    # that no other server begins before. A program that was just ended may keep its file for a moment: hence five tries.
+    # Nobody came back for the run: its service goes too (which is there if pre was killed), its folder, our owner file,
+    # and the folders above if they are empty. The folder goes on one line with `exit`, since the script that cmd would go
+    # on reading is gone then. The owner file goes after the run, so that no other server begins before. A program that
+    # was just ended may keep its file for a moment: hence five tries.
     folder, owner = rf'"%SystemRoot%\{names.folder}"', rf'"%SystemRoot%\{OWNER_FILE}"'
-    wait = rf'"{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul'
+    program, wait = rf'"%SystemRoot%\{service}.exe"', rf'"{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul'
     farewell = [
         "if not exist expired exit /b 0",
+        rf'"{SYSTEM}\sc.exe" stop {service} >nul',
+        rf'"{SYSTEM}\sc.exe" delete {service} >nul',
+        f"for %%N in (1 2 3 4 5) do (del /f /q {program} & if exist {program} {wait})",
         rf'"{SYSTEM}\find.exe" "{names.run}" {owner} >nul',
         "set ours=%errorlevel%",
         'cd /d "%SystemRoot%"',

@@ -23,13 +23,15 @@ LONGEST = 8191
 LARGEST = 2**31 - 1
 """cmd's numbers are signed 32-bit ones (`help set`)."""
 
+TRIES = re.compile(r"for %%N in \([1-9 ]+\) do \([^&()]+ & if exist [^&()]+\)")
+"""Something tried several times: the one block that Wine's cmd runs as Windows' does."""
 FORBIDDEN = re.compile(
-    r"\b(?:timeout|findstr|mklink|wmic|vssadmin|diskshadow|cscript|wscript|where|choice|subst|schtasks|reg|sc|wevtutil"
+    r"\b(?:timeout|findstr|mklink|wmic|vssadmin|diskshadow|cscript|wscript|where|choice|subst|schtasks|reg|wevtutil"
     r"|systeminfo|whoami|sort|setlocal\s+enable\w+)\b|!\w+!",
     re.IGNORECASE,
 )
 """Absent, empty or wrong in Wine; removed from Windows; or in need of an expansion that we keep off."""
-PROGRAMS = {"icacls", "fsutil", "ping", "netstat", "find", "taskkill", "tasklist", "netsh", "powershell"}
+PROGRAMS = {"icacls", "fsutil", "ping", "netstat", "find", "taskkill", "tasklist", "netsh", "powershell", "sc"}
 STANDARD = {"systemroot", "errorlevel"}
 """The variables that are set in every cmd.exe."""
 CODES = {
@@ -45,6 +47,7 @@ VOCABULARY = {
     "icacls, fsutil, taskkill, tasklist": "inheritance r grant fsinfo drives t im fi imagename eq fo csv nh",
     "netsh": "advfirewall firewall add delete rule name dir action allow protocol TCP localport remoteip profile any"
     " program",
+    "sc": "stop delete",
     "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
     "vshadow, dosdev, rsync, ping, netstat": "nw script exec e daemon no detach config n",
     "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
@@ -63,7 +66,7 @@ _NAMES = (
     r"\*S-1-5-[\d-]+:(?:\([A-Z]+\))*[A-Z]+",
     r"\b[A-Z]:(?=\s|$|\))",
     r"remoteip=\S+",
-    r"\b(?:vsspc|vshadow)-[0-9a-f]{12}\b",
+    r"\b(?:vsspc|vshadow)-[0-9a-f]{12}(?:-[0-9a-f]{4})?\b",
     r"echo [0-9a-f]{12,}$",
     r"\([A-Z](?: [A-Z]){25}\)",
 )
@@ -107,7 +110,7 @@ def _faults_of_line(line: str, labels: set[str], variables: set[str]) -> Iterato
     bare = re.sub(r'"[^"]*"', '""', line)
     if "&&" in line or "||" in line:
         yield "&& and || run both sides in Wine"
-    elif re.search(r"[&|^]", re.sub(r"2>&1", "", bare)) and not line.endswith("& exit"):
+    elif re.search(r"[&|^]", re.sub(r"2>&1", "", bare)) and not (line.endswith("& exit") or TRIES.fullmatch(line)):
         yield "an operator: one command a line"
     if bare.count("(") != bare.count(")"):
         yield "a block over several lines"
@@ -175,7 +178,7 @@ def rendered(
     names, volumes = Names(run), [one.copy.volume for one in mappings]
     made = {
         "prepare": scripts.prepare(volumes),
-        "hold": scripts.hold(names, volumes, nonce),
+        "hold": scripts.hold(names, volumes, nonce, names.service("00ff")),
         "held": scripts.held(names, volumes, nonce, port=port, max_ttl=max_ttl, idle_ttl=idle_ttl),
         "release": scripts.release(names, volumes),
         "settle": scripts.settle(names),

@@ -21,7 +21,7 @@ DOSDEV, POWERSHELL = scripts.DeviceTool(has_dosdev=True), scripts.DeviceTool(has
 
 ALL = {
     "prepare": scripts.prepare(VOLUMES),
-    "hold": scripts.hold(NAMES, VOLUMES, RUN),
+    "hold": scripts.hold(NAMES, VOLUMES, RUN, NAMES.service("00ff")),
     "held": scripts.held(NAMES, VOLUMES, RUN, port=10873, max_ttl=86400, idle_ttl=3600),
     "release": scripts.release(NAMES, VOLUMES),
     "settle": scripts.settle(NAMES),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vsspc.lab.tools import Tool, mapping, netsh, processes, rsync, system, vshadow
+from vsspc.lab.tools import Tool, mapping, netsh, processes, rsync, sc, system, vshadow
 
 CMD = "cmd"
 """cmd.exe is not played by a coroutine: it is a process of its own (vsspc.lab.console)."""
@@ -18,6 +18,7 @@ TOOLS: dict[str, Tool] = {
     "ping": system.ping,
     "powershell": mapping.powershell,
     "rsync": rsync.rsync,
+    "sc": sc.sc,
     "svchost": system.service_host,
     "taskkill": processes.taskkill,
     "tasklist": processes.tasklist,
@@ -36,6 +37,7 @@ SYSTEM_PROGRAMS: dict[str, str] = {
         "netsh",
         "netstat",
         "ping",
+        "sc",
         "svchost",
         "taskkill",
         "tasklist",

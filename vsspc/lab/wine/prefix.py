@@ -26,8 +26,8 @@ from vsspc.lab.wine.installation import Installation, WineUnavailable
 _START_TIMEOUT, _STOP_TIMEOUT = 60.0, 10.0
 _REGISTRY = ("system.reg", "user.reg", "userdef.reg", ".update-timestamp")
 _BRIDGE = "C:\\windows\\system32\\labbridge.exe"
-_WINES_OWN = frozenset(("find", "hostname", "whoami", "svchost"))
-"""Programs of System32 that are not the lab's: Wine's are good enough, and one thing more that is not our own."""
+_WINES_OWN = frozenset(("find", "hostname", "sc", "svchost", "whoami"))
+"""Programs of System32 that are not the lab's: Wine's are good enough, and sc speaks to Wine's service manager."""
 _OURS = ",".join(f"{tool}.exe" for tool in sorted({*SYSTEM_PROGRAMS.values()} - _WINES_OWN - {CMD}))
 """Wine prefers its own programs in System32, unless it is told otherwise."""
 _BOOT = """
