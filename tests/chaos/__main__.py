@@ -6,7 +6,6 @@ The fault of a cycle, and all its details, are drawn from the seed and the cycle
 from __future__ import annotations
 
 import argparse
-import contextlib
 import random
 import sys
 import threading
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 
 from tests.chaos.cycle import Cycle, Wrong
 from tests.chaos.kinds import KINDS, Kind, Unavailable
-from tests.chaos.site import Site, site
+from tests.chaos.site import Sites
 
 
 @dataclass(slots=True)
@@ -64,34 +63,33 @@ def drawn(seed: int, index: int) -> tuple[Kind, random.Random]:
     return source.choices(KINDS, [kind.weight for kind in KINDS])[0], source
 
 
-def perform(where: Site, kind: Kind, source: random.Random) -> tuple[Cycle, BaseException | None]:
-    """Run one cycle; return it, and what is wrong."""
+def perform(sites: Sites, kind: Kind, source: random.Random) -> tuple[Cycle, BaseException | None]:
+    """Run one cycle; return it, and what is wrong. After a cycle that went wrong there is a new lab."""
+    where = sites.get()
     where.restore()
     cycle = Cycle(where, source, where.server("server-a"), where.server("server-b"))
     try:
         kind.run(cycle)
         cycle.after()
+    except Unavailable as error:
+        return cycle, error
     except Exception as error:  # noqa: BLE001 whatever it is belongs into the report
+        sites.drop()
         return cycle, error
     return cycle, None
 
 
 def work(tally: Tally, indices: list[int]) -> None:
-    """Do cycles until none is left; after one that went wrong with a new lab."""
-    with contextlib.ExitStack() as stack:
-        where: Site | None = None
-        while True:
+    """Do cycles until none is left."""
+    with Sites() as sites:
+        while indices:
             try:
                 index = indices.pop(0)
-            except IndexError:
+            except IndexError:  # another job was faster
                 return
-            where = where or stack.enter_context(site())
             kind, source = drawn(tally.seed, index)
-            cycle, error = perform(where, kind, source)
+            cycle, error = perform(sites, kind, source)
             tally.add(index, kind, cycle, error)
-            if error is not None and not isinstance(error, Unavailable):
-                stack.close()
-                where = None
 
 
 def main() -> int:

@@ -8,10 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.chaos.content import Writer
 from vsspc.lab.backuppc import SHIMS
@@ -202,6 +202,30 @@ class Site:
             time.sleep(0.02)
         differing = [name for name in found if found[name] != self._expected.get(name)]
         return "; ".join(f"{name}: {json.dumps(found[name])}" for name in differing)
+
+
+class Sites:
+    """One lab after the other: the same one until it is dropped. A context manager."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._site: Site | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
+
+    def get(self) -> Site:
+        """Return the lab; start one if there is none."""
+        self._site = self._site or self._stack.enter_context(site())
+        return self._site
+
+    def drop(self) -> None:
+        """End the lab: what is on it is not as it should be."""
+        self._site = None
+        self._stack.close()
 
 
 @contextmanager

@@ -11,13 +11,13 @@ import pytest
 from tests.chaos.__main__ import Tally, drawn, perform
 from tests.chaos.content import CHANGING, CONSTANT, LOCKED, content, wrong_in
 from tests.chaos.kinds import KINDS, POST_EFFECTS, PRE_EFFECTS, Kind, Unavailable
-from tests.chaos.site import Site, site
+from tests.chaos.site import Sites
 
 
 @pytest.fixture(scope="module")
-def where() -> Iterator[Site]:
+def sites() -> Iterator[Sites]:
     """One lab for all cycles of a worker, as in `make chaos`."""
-    with site() as made:
+    with Sites() as made:
         yield made
 
 
@@ -26,15 +26,16 @@ ONCE = {kind.group: kind for kind in reversed(KINDS)}
 
 
 @pytest.mark.parametrize("kind", ONCE.values(), ids=lambda kind: kind.name)
-def test_a_fault(where: Site, kind: Kind) -> None:
-    cycle, error = perform(where, kind, random.Random(kind.name))
+def test_a_fault(sites: Sites, kind: Kind) -> None:
+    cycle, error = perform(sites, kind, random.Random(kind.name))
     if isinstance(error, Unavailable):
         pytest.skip(str(error))
     if error is not None:
         pytest.fail(f"{error}\n{cycle.outputs()}")
 
 
-def test_the_effects_are_about_as_many_as_pre_and_post_have(where: Site) -> None:
+def test_the_effects_are_about_as_many_as_pre_and_post_have(sites: Sites) -> None:
+    where = sites.get()
     server = where.server("server-a")
     assert server.pre(f"{PRE_EFFECTS - 15}:KILL").wait() == -9
     assert server.pre(f"{PRE_EFFECTS + 40}:KILL").wait() == 0
