@@ -75,31 +75,22 @@ def test_post_in_the_middle_of_a_pre(rehearsal: Rehearsal) -> None:
     rehearsal.assert_clean()
 
 
-TOOLS = {
-    "cleanup": {"tool": "icacls"},
-    "map": {"tool": "dosdev", "contains": "-r"},
-    "rsyncd_up": {"tool": "netsh", "contains": " add "},
-}
-
-
 @pytest.mark.parametrize(
-    ("step", "number"),
+    ("step", "job", "tool", "contains", "number"),
     [
-        ("cleanup", signal.SIGTERM),
-        ("snapshot", signal.SIGHUP),
-        ("map", signal.SIGTERM),
-        ("map", signal.SIGINT),
-        ("rsyncd_up", signal.SIGTERM),
+        ("cleanup", "prepare", "icacls", "", signal.SIGTERM),
+        ("snapshot", "hold", "find", "before.txt", signal.SIGTERM),
+        ("map", "map", "dosdev", "-r", signal.SIGTERM),
+        ("map", "map", "dosdev", "-r", signal.SIGINT),
+        ("rsyncd_up", "serve", "netsh", " add ", signal.SIGHUP),
     ],
 )
-def test_a_stop_signal_in_each_step_of_pre(rehearsal: Rehearsal, step: str, number: signal.Signals) -> None:
-    """The step's tool goes on for a while after the signal, as it would on Windows."""
-    if step == "snapshot":
-        rehearsal.lab.inject("vshadow-slow", seconds=2)
-    else:
-        rehearsal.lab.inject("tool", times=1, seconds=2, **TOOLS[step])
+def test_a_stop_signal_in_each_step_of_pre(
+    rehearsal: Rehearsal, step: str, job: str, tool: str, contains: str, number: signal.Signals
+) -> None:
+    """The step's tool goes on for a while after the signal, as it would on Windows: what it makes then goes too."""
+    rehearsal.lab.inject("tool", times=1, seconds=2, tool=tool, contains=contains)
     pre = rehearsal.pre()
-    job = {"cleanup": "prepare", "snapshot": "hold", "map": "map", "rsyncd_up": "serve"}[step]
     runs = rehearsal.lab.volume() / "Windows" / "vsspc" / "runs"
     until(lambda: any(runs.glob(f"*/{job}.out")), f"the job {job} runs")
     pre.send_signal(number)
@@ -108,3 +99,12 @@ def test_a_stop_signal_in_each_step_of_pre(rehearsal: Rehearsal, step: str, numb
     rehearsal.assert_clean()
     rehearsal.lab.clear()
     rehearsal.assert_next_dump_works()
+
+
+def test_a_stop_signal_while_the_shadow_copy_is_made(rehearsal: Rehearsal) -> None:
+    rehearsal.lab.inject("vshadow-slow", seconds=2)
+    pre = rehearsal.pre()
+    rehearsal.lab.events.wait_for("vshadow-creating")
+    pre.send_signal(signal.SIGHUP)
+    assert "winbox snapshot: stopped by signal 1" in ended(pre, 128 + signal.SIGHUP)
+    rehearsal.assert_clean()
