@@ -25,7 +25,7 @@ from vsspc.ports import RsyncClient, Transport, TransportFactory
 HOST = "winbox"
 BUNDLE = Bundle({"rsync.exe": b"MZ", "cygwin1.dll": b"MZ", "vshadow.exe": b"MZ", "dosdev.exe": b"MZ"})
 SETTINGS = HostSettings(host=HOST, address="192.0.2.9", retry={
-    "connect": RetryTuning(2, 1.0, 1.0), "snapshot": RetryTuning(3, 1.0, 1.0), "release": RetryTuning(3, 0.1, 0.1),
+    "connect": RetryTuning(2, 1.0, 1.0), "snapshot": RetryTuning(3, 1.0, 1.0), "release": RetryTuning(5, 0.2, 5.0),
 })  # fmt: skip
 _RUN_SIZE, _PASSWORD_SIZE = 6, 24
 

@@ -19,7 +19,7 @@ from tests.matrix.plan import Plan, parse, play
 from tests.matrix.plans import COMMANDS, SCENES, Tally, drawn, others, row, rows, singles, tally
 from tests.matrix.walk import walk
 
-DRAWN = 6000
+DRAWN = 3000
 DRAWN_AT_ONCE = 500
 WALKS = 12
 SHOWN = 20

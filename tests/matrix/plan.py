@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -77,6 +78,7 @@ def play(plan: Plan, *, whole: bool = False) -> Course:
 
 class _Play:
     def __init__(self, plan: Plan, whole: bool) -> None:
+        random.seed(str(plan))  # the jitter of the pauses between two attempts
         self.plan, self.world, self.course = plan, World(2), Course(plan)
         self.whole = whole
         self.stuck = ""
@@ -335,7 +337,7 @@ def fits(came: Fired, error: BaseException) -> bool:
         return "in use, for the moment" in str(error)
     if kind is Kind.FULL:
         return ("No space left" if came.effect in LOCAL else "STATUS_DISK_FULL") in str(error)
-    if kind in (Kind.BUG_BEFORE, Kind.BUG_AFTER) and "KeyError" in repr(error):
+    if _raw(came) and ("KeyError" in repr(error) or "OSError" in repr(error)):
         return True
     if kind is Kind.HANG and isinstance(error, DeadlineExceeded):
         return True

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from tests.fakes.world import BUNDLE, HOST, SETTINGS, Killed, Server, World
+from tests.fakes.world import BUNDLE, HOST, SETTINGS, Killed, Process, Server, World
 from tests.matrix.faults import Fault, Injection, Kind
 from tests.matrix.plan import GRACE, LOOK
 from tests.matrix.plans import Tally
@@ -34,6 +35,12 @@ _FAULTS = st.one_of(
 )  # fmt: skip
 _JUMPS = st.sampled_from([-30 * 86400.0, -3600.0, -5.0, 5.0, 3600.0, 30 * 86400.0])
 _CONTENTS = st.sampled_from([b"", b"{", b"[]", b'{"version": 1}', b"\xff\xfe", b'{"version": "1"}'])
+_COMMANDS = st.sampled_from(["pre", "post", "sweep"])
+_WORKS: dict[str, Callable[[HostRun], Lease]] = {
+    "pre": lambda run: run.pre(BUNDLE),
+    "post": lambda run: run.post(transfer_ok=True),
+    "sweep": lambda run: run.sweep(also_waiting=True),
+}
 
 
 class Broken(AssertionError):
@@ -78,6 +85,46 @@ class Walk(RuleBasedStateMachine):
             self.undisturbed.clear()
         one = self.world.servers[server]
         self._command(one, "sweep", fault, lambda run: run.sweep(also_waiting=waiting, dismiss=dismiss), dismiss=dismiss)
+
+    @rule(server=_SERVERS, same=st.booleans(), first=_COMMANDS, second=_COMMANDS, at=st.integers(0, 100))
+    def both(self, server: int, same: bool, first: str, second: str, at: int) -> None:
+        """A command begins, and ends, while another is at work: of the same server, or of the other one."""
+        world = self.world
+        one = world.servers[server]
+        other = one if same else world.servers[1 - server]
+        leases: list[Lease] = []
+        count = 0
+
+        @contextmanager
+        def around(process: Process, name: str) -> Iterator[None]:
+            nonlocal count
+            count += 1
+            if count == at + 1:
+                run(other, second)
+            yield
+
+        def run(server: Server, command: str) -> None:
+            self.undisturbed -= set(server.runs)
+            before = self._before(server)
+            try:
+                lease = world.run(world.process(command, server), _WORKS[command])
+            except VsspcError:
+                return
+            if command == "pre":
+                leases.append(lease)
+                self.undisturbed.add(lease.run)
+            good = lease.proved or lease.state is State.IDLE or before is None
+            self._hold(command != "post" or good, "post calls a dump good that it did not prove")
+
+        world.around = around
+        run(one, first)
+        world.around = Injection([])
+        if self.clocks_agree:
+            self._hold(len(leases) < 2, f"{first} and {second} both hold the host")
+        for lease in leases:
+            self._hold(world.serves_copy(lease.run) or "post" in (first, second) or "sweep" in (first, second) or not
+                       self.clocks_agree, "a run that was told to be good is not served")  # fmt: skip
+        self._judge()
 
     def _command(
         self, server: Server, name: str, fault: Fault | None, work: Callable[[HostRun], Lease], *, dismiss: bool = False
@@ -203,7 +250,7 @@ class Walk(RuleBasedStateMachine):
             files[HOST, "lease.json"] = content or old[: min(cut, len(old) - 2)]
 
     @precondition(lambda self: any((HOST, "lease.json") in one.disk.files for one in self.world.servers))
-    @rule(command=st.sampled_from(["pre", "post", "sweep"]))
+    @rule(command=_COMMANDS)
     def newer(self, command: str) -> None:
         """A newer vsspc was here, and has gone again: this one refuses its lease, and changes nothing."""
         world = self.world
@@ -211,14 +258,9 @@ class Walk(RuleBasedStateMachine):
         before, host = dict(server.disk.files), world.host.ours()
         server.disk.files[HOST, "lease.json"] = b'{"version": 2, "all": "new"}'
         newer = dict(server.disk.files)
-        works: dict[str, Callable[[HostRun], Lease]] = {
-            "pre": lambda run: run.pre(BUNDLE),
-            "post": lambda run: run.post(transfer_ok=True),
-            "sweep": lambda run: run.sweep(also_waiting=True, dismiss=True),
-        }
         world.around = Injection([])
         try:
-            world.run(world.process(command, server), works[command])
+            world.run(world.process(command, server), _WORKS[command])
             self._hold(False, f"{command} worked with a lease of a newer version")
         except LeaseTooNew:
             pass
@@ -267,7 +309,8 @@ class Walk(RuleBasedStateMachine):
             try:
                 world.run(world.process("sweep", server), lambda run: run.sweep(also_waiting=True))
             except (LeaseHeld, TeardownIncomplete):
-                continue  # the other server's turn comes first
+                pass  # the other server's turn comes first
+            world.time.hand += LOOK
         for server in world.servers:
             world.run(world.process("sweep", server), lambda run: run.sweep(dismiss=True))
             lease = world.run(world.process("pre", server), lambda run: run.pre(BUNDLE))
