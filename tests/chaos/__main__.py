@@ -106,8 +106,11 @@ def main() -> int:
     jobs = [threading.Thread(target=work, args=(tally, indices)) for _ in range(min(given.jobs, len(indices)))]
     for job in jobs:
         job.start()
-    for job in jobs:
-        job.join()
+    try:
+        for job in jobs:
+            job.join()
+    finally:
+        indices.clear()  # Ctrl-C: each job ends after its cycle
     for reason, number in tally.skipped.items():
         print(f"chaos: skipped {number}: {reason}")
     if other := {name: number for name, number in tally.wrong.items() if name not in ("dump", "leak")}:
