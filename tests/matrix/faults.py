@@ -109,7 +109,10 @@ class Injection:
         if fault is None or not fault.kind.applies(name):
             yield
             return
-        lease = process.server.lease()
+        try:
+            lease = process.server.lease()
+        except VsspcError:  # it cannot be read
+            lease = None
         state = lease.state if lease else None
         order = self._order[number]
         self.fired.append(Fired(fault, name, process, state, order))

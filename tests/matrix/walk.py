@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -52,6 +53,7 @@ class Walk(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        random.seed(0)  # the jitter of the pauses between two attempts
         self.world = World(2)
         self.undisturbed: set[str] = set()
         """Runs in WAIT to which nothing happened since that a holder does not outlive."""
@@ -140,8 +142,8 @@ class Walk(RuleBasedStateMachine):
         except (Killed, Exception) as caught:  # noqa: BLE001 it is judged below
             error = caught
         kinds = {one.fault.kind for one in injection.fired}
+        self.undisturbed -= set(server.runs)  # a holder that was told to stop cleans up no more than it did then
         if isinstance(error, Killed):
-            self.undisturbed -= set(server.runs)
             self._judge()
             return None
         raw = kinds & {Kind.BUG_BEFORE} or any(one.effect == "withdraw" for one in injection.fired)
