@@ -20,6 +20,8 @@ SLOW = 300
 
 def test_post_without_a_pre(rehearsal: Rehearsal) -> None:
     assert "holds nothing" in succeed(rehearsal.post(transfer_ok=False))
+    output = ended(rehearsal.post(), errors.SnapshotVanished.exit_code)
+    assert "no run is known on this server" in output
     rehearsal.assert_clean()
     rehearsal.assert_next_dump_works()
 

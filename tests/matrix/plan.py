@@ -186,8 +186,8 @@ class _Play:
         self.course.ended.append(ended)
         came = self.injection.fired[fired:]
         self._judge(process, ended, came, world.time.hand - began)
-        if command == "post" and transfer_ok and error is None and before is not None and before.state is not State.IDLE:
-            if not (before.proved or served):
+        if command == "post" and transfer_ok and error is None:
+            if not ((before is not None and before.proved) or served):
                 self.breach("proof", "post calls a dump good whose shadow copy was gone or never proved")
             elif not (lease is not None and lease.proved):
                 self.breach("proof", "post calls a dump good that it did not prove")

@@ -76,7 +76,7 @@ class Walk(RuleBasedStateMachine):
         one = self.world.servers[server]
         before, served = self._before(one), self._served(one)
         lease = self._command(one, "post", fault, lambda run: run.post(transfer_ok=transfer_ok))
-        if lease is not None and transfer_ok and not (before is None and not one.runs) and lease.state is not State.IDLE:
+        if lease is not None and transfer_ok:
             self._hold(lease.proved, "post calls a dump good that it did not prove")
             self._hold(served or (before is not None and before.proved), "post calls a dump good whose shadow copy was gone")
 
@@ -107,7 +107,6 @@ class Walk(RuleBasedStateMachine):
 
         def run(server: Server, command: str) -> None:
             self.undisturbed -= set(server.runs)
-            before = self._before(server)
             try:
                 lease = world.run(world.process(command, server), _WORKS[command])
             except VsspcError:
@@ -115,8 +114,7 @@ class Walk(RuleBasedStateMachine):
             if command == "pre":
                 leases.append(lease)
                 self.undisturbed.add(lease.run)
-            good = lease.proved or lease.state is State.IDLE or before is None
-            self._hold(command != "post" or good, "post calls a dump good that it did not prove")
+            self._hold(command != "post" or lease.proved, "post calls a dump good that it did not prove")
 
         world.around = around
         run(one, first)

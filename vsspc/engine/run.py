@@ -108,19 +108,15 @@ class HostRun:
         self._limit = Deadline.after(clock.now(), settings.post_timeout, "post_timeout")
         try:
             with self._ports.store.lock(settings.host, "post", settings.post_timeout):
-                lease = self._load()
-                if lease is None or lease.state is State.IDLE:
-                    self._ports.log.info("post.nothing", why="this server holds nothing on the host")
-                    return lease or self._lease
-                self._lease = lease
+                self._lease = self._load() or self._lease
                 if transfer_ok:
                     self._check_outlived()
-                if lease.state is not State.CLOSED:
-                    if lease.state is not State.WAIT:
+                if self._lease.state in (State.IDLE, State.CLOSED):
+                    self._ports.log.info("post.nothing", why="this server holds nothing on the host")
+                else:
+                    if self._lease.state is not State.WAIT:
                         self._adopt(self._lease)
                     self._drive(Event.STOP)
-                elif self._error is None:
-                    self._ports.log.info("post.nothing", why="the run was ended already")
         except LeaseHeld as error:
             if error.by != "pre":
                 raise
@@ -342,8 +338,8 @@ class HostRun:
         if lease.proved:
             return
         if lease.state is not State.WAIT and not self._is_lost():
-            why = f": {lease.error}" if lease.error else ""
-            self._fail(SnapshotVanished(f"the run was ended before its post came{why}"))
+            why = "no run is known on this server" if lease.state is State.IDLE else "the run was ended before its post came"
+            self._fail(SnapshotVanished(why + (f": {lease.error}" if lease.error else "")))
             return
         fields = ports.sessions.read(lease.host)
         limit = Deadline.after(ports.clock.now(), PROOF_SECONDS, "the last proof").sooner(self._limit)

@@ -54,7 +54,7 @@ def test_the_secret_is_on_the_host_only_after_the_shadow_copy_is_held(world: Wor
 
 
 def test_post_twice_and_without_a_pre_is_no_error(world: World) -> None:
-    assert world.post().state is State.IDLE
+    assert world.post(transfer_ok=False).state is State.IDLE
     world.pre()
     world.post()
     assert world.post().state is State.CLOSED
@@ -67,6 +67,11 @@ def test_a_host_that_was_restarted_during_the_dump_is_settled_and_the_dump_spoil
     with pytest.raises(SnapshotVanished):
         world.post()
     world.assert_clean()
+
+
+def test_a_transfer_that_is_called_good_without_a_run_is_not_believed(world: World) -> None:
+    with pytest.raises(SnapshotVanished, match="no run is known"):
+        world.post()
 
 
 def test_a_shadow_copy_that_vanished_spoils_only_a_transfer_that_was_called_good(world: World) -> None:
