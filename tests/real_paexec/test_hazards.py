@@ -100,14 +100,6 @@ def test_a_name_that_is_marked_for_deletion_is_not_to_be_had_and_another_is(host
         session.remove_service(SERVICE)
 
 
-def comes_to_run(host: WineHost, image: str) -> bool:
-    """Say whether a program is seen to run within ten seconds: on a busy machine it is listed a moment late."""
-    limit = CLOCK.now() + 10
-    while not (found := host.pids(image)) and CLOCK.now() < limit:
-        CLOCK.sleep(0.05)
-    return bool(found)
-
-
 def test_a_child_that_lives_on_delays_nothing_and_holds_nothing(host: WineHost) -> None:
     ping = "%SystemRoot%\\System32\\ping.exe -n 60 127.0.0.1"
     with closing(host.open(within(20))) as session:
@@ -116,7 +108,7 @@ def test_a_child_that_lives_on_delays_nothing_and_holds_nothing(host: WineHost) 
         assert appears(host, "warm.txt", b"warm")
         session.start(SERVICE, f"/d /c start /b {ping} >nul & echo parent >C:\\Windows\\parent.txt")
         assert appears(host, "parent.txt", b"parent")
-        assert comes_to_run(host, "ping.exe")
+        assert host.wait_for(lambda: bool(host.pids("ping.exe")))
         session.remove_service(SERVICE)
     assert host.pids("ping.exe")
     assert host.services() == set()
