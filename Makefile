@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec
+.PHONY: help setup machine lint test demo real-paexec chaos
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -32,8 +32,15 @@ lint: setup ## ruff, mypy --strict and the import fences
 test: lint ## lint, then every test, in parallel; the last line counts them
 	@$(PYTHON) -m pytest -q -n $(WORKERS) --durations=12
 
+faults: setup ## the fault matrix: faults at every effect of a run, singly and in pairs, on the model of a host (5 minutes)
+	@$(PYTHON) -m tests.matrix
+
 demo: setup ## the main job: a real BackupPC dumps a rehearsal Windows host with open files
 	@$(PYTHON) -m vsspc.lab.demo
 
 real-paexec: setup ## the same with the real PAExec, in Wine: one contract on both tiers, the hazards, a whole BackupPC (root)
 	@$(PYTHON) -m tests.real_paexec.compare
+
+chaos: setup ## real dumps with a random fault each: none wrong, nothing left (N=200 of them, SEED=random)
+	@VSSPC_EVERY_EFFECT=1 $(PYTHON) -m pytest -q -n $(WORKERS) tests/faults/test_every_effect.py
+	@$(PYTHON) -m tests.chaos --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED))

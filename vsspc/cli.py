@@ -6,6 +6,7 @@ Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -165,6 +166,8 @@ def schema() -> None:
 
 def main() -> None:
     """The entry point."""
+    # Before a command's own handlers are there, INT ends it like TERM; click's "Aborted!" would end it with 1.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     vsspc.main(prog_name="vsspc")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.fakes import foreign
@@ -49,3 +51,7 @@ class TestFakeTransport(TransportContract):
     @pytest.fixture
     def host(self) -> ModelHost:
         return ModelHost()
+
+    def at_once(self, first: Callable[[], bool], second: Callable[[], bool]) -> list[bool]:
+        """A call of the model is one moment."""
+        return [first(), second()]

@@ -5,7 +5,8 @@ A test module inherits `TransportContract` and gives it the fixture `host`, a `H
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Protocol
 
@@ -69,8 +70,22 @@ class Host(Protocol):
         ...
 
 
+def _swap(transport: Transport, old: bytes, new: bytes | None) -> bool:
+    """Replace the file once nobody else has it open; return whether it was replaced."""
+    while True:  # bounded by the session's deadline
+        try:
+            return transport.replace("swap.json", old, new)
+        except SessionLost as error:
+            assert error.transient
+
+
 class TransportContract:
     """The contract. Names of tests say what a caller may rely on."""
+
+    def at_once(self, first: Callable[[], bool], second: Callable[[], bool]) -> list[bool]:
+        """Make two calls at the same time; return what came of each."""
+        with ThreadPoolExecutor(2) as pool:
+            return [call.result(20) for call in [pool.submit(first), pool.submit(second)]]
 
     @pytest.fixture
     def transport(self, host: Host) -> Iterator[Transport]:
@@ -106,6 +121,47 @@ class TransportContract:
             transport.put("owner.json", b"second", exclusive=True)
         assert host.read("owner.json") == b"first"
         transport.delete("owner.json")
+
+    @pytest.mark.parametrize("new", [b"another", b"a longer one than before", b"x", b""])
+    def test_a_file_of_the_expected_content_is_replaced(self, host: Host, transport: Transport, new: bytes) -> None:
+        host.place("swap.json", b"the one")
+        assert transport.replace("swap.json", b"the one", new)
+        assert host.read("swap.json") == new
+        assert transport.replace("swap.json", new, b"the one")
+        assert host.read("swap.json") == b"the one"
+        assert transport.replace("swap.json", b"the one", None)
+        assert "swap.json" not in host.names()
+
+    @pytest.mark.parametrize("found", [b"", b"The one", b"the on", b"the one and more", b"the one" * 50_000])
+    @pytest.mark.parametrize("new", [b"another", None])
+    def test_a_file_of_another_content_is_not_replaced(
+        self, host: Host, transport: Transport, found: bytes, new: bytes | None
+    ) -> None:
+        host.place("swap.json", found)
+        assert not transport.replace("swap.json", b"the one", new)
+        assert host.read("swap.json") == found
+        transport.delete("swap.json")
+
+    @pytest.mark.parametrize("new", [b"another", None])
+    def test_a_file_that_is_not_there_is_not_replaced(self, host: Host, transport: Transport, new: bytes | None) -> None:
+        for path in ("swap.json", "missing\\swap.json"):
+            for old in (b"the one", b""):
+                assert not transport.replace(path, old, new)
+        assert not host.names() & {"swap.json", "missing"}
+
+    @pytest.mark.parametrize("new", [(b"first", b"second"), (b"first", None)])
+    def test_of_two_that_replace_the_same_content_one_does(
+        self, host: Host, transport: Transport, new: tuple[bytes, bytes | None]
+    ) -> None:
+        with closing(host.open(within(20))) as other:
+            for _ in range(10):
+                host.place("swap.json", b"the one")
+                done = self.at_once(
+                    lambda: _swap(transport, b"the one", new[0]), lambda: _swap(other, b"the one", new[1])
+                )
+                assert sorted(done) == [False, True]
+                assert host.read("swap.json") == new[done.index(True)]
+        transport.delete("swap.json")
 
     @pytest.mark.parametrize("limit", [0, 1, 65536, 100_000, 299_999])
     def test_get_stops_at_the_limit(self, host: Host, transport: Transport, limit: int) -> None:

@@ -362,13 +362,16 @@ class Cmd:
     def _program(self, node: Command) -> Outcome:
         path = self.full(node.name)
         name = path.rpartition("\\")[2].lower()
+        if name in self.host.failing:
+            self.level = self.host.failing[name]
+            return None
         system = self.host.programs.get(name) if path.startswith(SYSTEM_ROOT + r"\System32") else None
         if system is not None:
             result = system(self, node.rest)
-            if isinstance(result, int):
-                self.level = result
-                return None
-            return self._wait(result)
+            if isinstance(result, float):
+                return self._wait(result)
+            self.level = result
+            return self._wait(self.host.slowness, result) if self.host.slowness else None
         assert "\\" in node.name, f"the model does not know: {node.name} {node.rest}"
         payload = self.host.payload(path, self.host)
         if payload is None:
@@ -377,9 +380,9 @@ class Cmd:
             return None
         return self._child(path, lambda process: payload(self, process, node.rest))
 
-    def _wait(self, seconds: float) -> Steps:
+    def _wait(self, seconds: float, code: int = 0) -> Steps:
         yield seconds + self._skipped(seconds)
-        self.level = 0
+        self.level = code
         return None
 
     def _child(self, path: str, body: Callable[[Process], Body]) -> Steps:

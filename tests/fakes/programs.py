@@ -113,6 +113,15 @@ def reg(cmd: Cmd, rest: str) -> int:
     return 0
 
 
+def sc(cmd: Cmd, rest: str) -> int:
+    """Stop or delete a service."""
+    verb, name = rest.split()
+    if name not in cmd.host.services:
+        return 1060
+    (cmd.host.stop_service if verb == "stop" else cmd.host.delete_service)(name)
+    return 0
+
+
 def vssadmin(cmd: Cmd, rest: str) -> int:
     """List the shadow copies, in German; or the shadow storage, of which nothing is known."""
     if rest == "list shadows":
@@ -147,6 +156,7 @@ SYSTEM: dict[str, System] = {
     "taskkill.exe": taskkill,
     "tasklist.exe": tasklist,
     "reg.exe": reg,
+    "sc.exe": sc,
     "vssadmin.exe": vssadmin,
 }
 
@@ -191,7 +201,10 @@ def rsync(cmd: Cmd, process: Process, rest: str) -> Body:
     host.write(log, b"rsyncd version 3.2.7 starting\n")
     host.write(windows_path(options[0]["pid file"]), f"{process.pid}\n".encode())
     process.holds.add(log)
-    host.daemons.append(Daemon(process, port, dict(zip(sections[1::2], options[1:], strict=True))))
+    modules = dict(zip(sections[1::2], options[1:], strict=True))
+    if any(module.get("read only") != "true" for module in modules.values()):
+        host.harm.append("a module can be written to")
+    host.daemons.append(Daemon(process, port, modules))
     yield None
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from vsspc.core.deadline import Deadline
@@ -19,7 +20,7 @@ from vsspc.core.errors import (
     SessionLost,
     VsspcError,
 )
-from vsspc.ports import RemoteFile, SessionSecurity
+from vsspc.ports import Clock, RemoteFile, SessionSecurity
 
 if TYPE_CHECKING:
     from tests.fakes.windows import Windows
@@ -36,15 +37,14 @@ class Faults:
         self.before, self.after = dict(before), dict(after)
         self.count = 0
 
-    @contextmanager
-    def effect(self) -> Iterator[None]:
-        number = self.count
+    def begin(self) -> None:
         self.count += 1
-        if number in self.before:
-            raise self.before.pop(number)
-        yield
-        if number in self.after:
-            raise self.after.pop(number)
+        if self.count - 1 in self.before:
+            raise self.before.pop(self.count - 1)
+
+    def end(self) -> None:
+        if self.count - 1 in self.after:
+            raise self.after.pop(self.count - 1)
 
 
 class FakeTransport:
@@ -53,28 +53,41 @@ class FakeTransport:
     local_address = "127.0.0.1"
     security = SessionSecurity("3.1.1", True, "AES-128-GCM")
 
-    def __init__(self, host: Windows, faults: Faults, deadline: Deadline) -> None:
-        self._host, self._faults = host, faults
+    def __init__(self, host: Windows, faults: Faults, deadline: Deadline, clock: Clock) -> None:
+        """Take the host, and the clock by which the deadlines are meant: the server's."""
+        self._host, self._faults, self._clock = host, faults, clock
         self._deadlines = [deadline]
         self._ended = ""
         self._used: set[str] = set()
 
-    @contextmanager
-    def _call(self) -> Iterator[None]:
+    def __enter__(self) -> None:
+        """Begin a call."""
         if self._ended:
             raise SessionLost(self._ended, transient=False)
         self._check_time()
         self._host.tick()
+        self._fault(self._faults.begin)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End a call."""
+        if error is None:
+            self._fault(self._faults.end)
+
+    def _fault(self, come: Callable[[], None]) -> None:
         try:
-            with self._faults.effect():
-                yield
+            come()
         except SessionLost as error:
-            self._ended = self._ended or ("link lost" if error.message == "link lost" else "")
+            self._ended = self._ended or error.message
             raise
 
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline in force."""
+        return self._deadlines[-1]
+
     def _check_time(self) -> None:
-        if self._deadlines[-1].spent(self._host.clock.now()):
-            raise DeadlineExceeded(f"the time is up ({self._deadlines[-1].name})")
+        if self.deadline.spent(self._clock.now()):
+            raise DeadlineExceeded(f"the time is up ({self.deadline.name})")
 
     @contextmanager
     def until(self, deadline: Deadline) -> Iterator[None]:
@@ -87,7 +100,7 @@ class FakeTransport:
     # Files.
 
     def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
-        with self._call():
+        with self:
             if exclusive and self._host.root.exists(path):
                 raise RemoteFileExists(path)
             self._put(path, data)
@@ -98,6 +111,9 @@ class FakeTransport:
         if not self._host.root.has_folder(path.rpartition("\\")[0]):
             raise RemoteFileMissing(path)
         self._check_free(path)
+        folder = path.rpartition("\\")[0]
+        if path.endswith(".secrets") and _full(folder) not in self._host.closed:
+            self._host.harm.append(f"{path} can be read by everybody on the host")
         full = self._host.disk_full and len(data) > 0
         self._host.write(_full(path), b"" if full else data)
         if full:
@@ -113,14 +129,14 @@ class FakeTransport:
             raise SessionLost(f"{path} is in use on the host", transient=True)
 
     def get(self, path: str, limit: int = 1 << 20) -> bytes:
-        with self._call():
+        with self:
             if path not in self._host.files:
                 raise RemoteFileMissing(path)
             return self._host.files[path][:limit]
 
     def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
         _check_deletable(path)
-        with self._call():
+        with self:
             if path in self._host.files:
                 self._check_free(path)
             if self._host.files.get(path) != old:
@@ -132,7 +148,7 @@ class FakeTransport:
             return True
 
     def make_folder(self, path: str) -> None:
-        with self._call():
+        with self:
             if self._host.root.exists(path):
                 raise RemoteFileExists(path)
             if not self._host.root.has_folder(path.rpartition("\\")[0]):
@@ -140,7 +156,7 @@ class FakeTransport:
             self._host.make_folder(_full(path))
 
     def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:
-        with self._call():
+        with self:
             if not self._host.root.has_folder(path):
                 raise RemoteFileMissing(path)
             names = self._host.root.names(path)
@@ -149,14 +165,13 @@ class FakeTransport:
             return [self._entry(path, name) for name in sorted(names)]
 
     def _entry(self, folder: str, name: str) -> RemoteFile:
-        path = f"{folder}\\{name}" if folder else name
-        root = self._host.root
-        written = root.written.get(path, 0.0)
-        return RemoteFile(name, len(root.files.get(path, b"")), path in root.folders, written, written, _full(path) in self._host.links)
+        path, root = f"{folder}\\{name}" if folder else name, self._host.root
+        is_link = _full(path) in self._host.links
+        return _remote_file(name, len(root.files.get(path, b"")), path in root.folders, root.written[path], is_link)
 
     def delete(self, path: str) -> None:
         _check_deletable(path)
-        with self._call():
+        with self:
             self._delete(path)
 
     def _delete(self, path: str) -> None:
@@ -168,7 +183,7 @@ class FakeTransport:
 
     def delete_tree(self, path: str) -> None:
         _check_deletable(path)
-        with self._call():
+        with self:
             for one in self._host.root.below(path):
                 self._delete(one)
 
@@ -177,7 +192,7 @@ class FakeTransport:
     def install_service(self, name: str) -> None:
         from tests.fakes.windows import Service
 
-        with self._call():
+        with self:
             self._put(f"{name}.exe", b"MZ")
             service = self._host.services.get(name)
             if service is not None:  # a leftover: deleted, then made again
@@ -195,7 +210,7 @@ class FakeTransport:
     def start(self, service: str, arguments: str) -> int:
         if len(arguments) > 8000:
             raise InternalError("too long for PAExec")
-        with self._call():
+        with self:
             if service not in self._host.services:
                 raise PayloadBlocked(f"the service {service} is no longer there", transient=False)
             if f"{service}.exe" not in self._host.files:
@@ -206,7 +221,7 @@ class FakeTransport:
 
     def remove_service(self, name: str) -> None:
         _check_deletable(name)
-        with self._call():
+        with self:
             if name in self._host.services:
                 self._host.stop_service(name)
                 self._host.delete_service(name)
@@ -218,12 +233,12 @@ class FakeTransport:
 
     def _patiently(self, done: Callable[[], bool]) -> bool:
         """Look until it is done, as long as the real transport does; say whether it is."""
-        end = self._host.clock.now() + REMOVAL_SECONDS
+        end = self._clock.now() + REMOVAL_SECONDS
         while not done():
-            if self._host.clock.now() >= end:
+            if self._clock.now() >= end:
                 return False
             self._check_time()
-            self._host.clock.sleep(_LOOK)
+            self._clock.sleep(_LOOK)
             self._host.tick()
         return True
 
@@ -245,6 +260,11 @@ class FakeTransport:
         self._used.clear()
 
 
+@lru_cache(maxsize=4096)  # most are listed again and again
+def _remote_file(name: str, size: int, is_folder: bool, written: float, is_link: bool) -> RemoteFile:
+    return RemoteFile(name, size, is_folder, written, written, is_link)
+
+
 def _full(path: str) -> str:
     return f"C:\\Windows\\{path}"
 
@@ -261,9 +281,17 @@ class FakeTransports:
         self.host, self.faults = host, faults or Faults()
         self.down: VsspcError | None = None
         self.opened = 0
+        self._sessions: list[FakeTransport] = []
 
-    def open(self, deadline: Deadline) -> FakeTransport:
+    def cut(self) -> None:
+        """Cut all sessions off."""
+        for session in self._sessions:
+            session.abort()
+
+    def open(self, deadline: Deadline, clock: Clock | None = None) -> FakeTransport:
+        """Open a session; `clock` is the server's, if that is another than the host's."""
         self.opened += 1
         if self.down is not None:
             raise self.down
-        return FakeTransport(self.host, self.faults, deadline)
+        self._sessions.append(FakeTransport(self.host, self.faults, deadline, clock or self.host.clock))
+        return self._sessions[-1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 
 @dataclass(slots=True)
@@ -17,8 +18,12 @@ class Tree:
     def names(self, folder: str) -> set[str]:
         """Return the names in a folder ("" is the tree's root)."""
         head = f"{folder}\\" if folder else ""
-        below = [path for path in (*self.files, *self.folders) if path.startswith(head)]
-        return {path[len(head) :] for path in below if path.rfind("\\") < len(head)}
+        start = len(head)
+        return {
+            path[start:]
+            for path in chain(self.files, self.folders)
+            if path.startswith(head) and path.find("\\", start) < 0
+        }
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file or folder of that name; one name may be `*`."""

@@ -4,7 +4,8 @@ It reads the texts of our scripts (tests.fakes.cmd), so that a run on it is a ru
 caller is the contract's matter (tests/contract), which it passes as the lab does. It is lazy: whoever looks at it, by a
 call of the transport or by `ours()`, first lets its processes live up to the clock.
 
-Hazards are attributes; all of them are off at first. What is somebody else's stands in `tests.fakes.foreign`.
+Hazards are attributes; all of them are off at first. What is somebody else's stands in `tests.fakes.foreign`; `harm`
+lists what was done to anybody.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from vsspc.ports import Clock
 __all__ = ["FakeRsync", "FakeTransport", "FakeTransports", "Faults", "Killed", "Windows", "owner_of"]
 
 _JOB = re.compile(r'/d /c call "%SystemRoot%\\(vsspc\\runs\\([0-9a-f]{12})\\([a-z]+)\.cmd)"')
+_BELOW_ROOT = SYSTEM_ROOT + "\\"
 _CMD = rf"{SYSTEM_ROOT}\System32\cmd.exe"
 
 
@@ -74,6 +76,7 @@ class Windows:
         self.services: dict[str, Service] = {}
         self.daemons: list[programs.Daemon] = []
         self.closed: set[str] = set()
+        self.harm: list[str] = []
         self.started: list[str] = []
         self.reading = False
         self.clock_offset = 0.0
@@ -89,13 +92,15 @@ class Windows:
         self.undeletable: set[str] = set()
         self.vss_seconds = 0.0
         self.vss_busy: Process | None = None
-        self.logs_truncated = False
         self.serves = "shadow"
         self.hang_jobs: set[str] = set()
         self.held_programs: dict[str, float] = {}
         self.stuck_services = False
+        self.open_services: set[str] = set()
         self.antivirus = ""
         self.disk_full = False
+        self.failing: dict[str, int] = {}
+        self.slowness = 0.0
         self.taken_ports: set[int] = set()
         self.firewall = True
         self._devices = 0
@@ -116,8 +121,8 @@ class Windows:
 
     def place(self, path: str) -> tuple[Tree | None, str]:
         """Return in which tree a path lies, and where in that; None where there is no such drive."""
-        if path.startswith(SYSTEM_ROOT + "\\"):
-            return self.root, path[len(SYSTEM_ROOT) + 1 :]
+        if path.startswith(_BELOW_ROOT):
+            return self.root, path[len(_BELOW_ROOT) :]
         drive, rest = path[:2], path[3:]
         if rest and (self.links or len(self.volumes) > self.lettered):
             for folder in (*self.links, *self.volumes):
@@ -270,6 +275,8 @@ class Windows:
 
     def _ended(self, process: Process) -> None:
         """What goes with a process: its shadow copies, its port, its service's being up."""
+        if process is self.vss_busy:
+            self.harm.append("VSS stays in progress for everybody: a requester was killed at its work")
         self.shadows = {
             name: copy for name, copy in self.shadows.items() if copy.holder is not process or copy.persistent
         }
@@ -277,8 +284,7 @@ class Windows:
         for name, service in list(self.services.items()):
             if service.process is process:
                 service.process, service.stuck = None, False
-                if service.marked:
-                    del self.services[name]
+                self._drop_marked(name)
 
     def port_taken(self, port: int) -> bool:
         """Say whether somebody listens at a TCP port."""
@@ -323,19 +329,26 @@ class Windows:
             self.processes.end(service.process, 0)
 
     def delete_service(self, name: str) -> None:
-        """Delete a service; while its process lives it is only marked for deletion."""
+        """Delete a service; while its process lives, or a program has it open, it is only marked for deletion."""
         self.services[name].marked = True
-        if self.services[name].process is None:
+        self._drop_marked(name)
+
+    def _drop_marked(self, name: str) -> None:
+        service = self.services[name]
+        if service.marked and service.process is None and name not in self.open_services:
             del self.services[name]
 
     def free(self) -> None:
-        """End what hangs: services in STOP_PENDING, and jobs that never end."""
+        """End what hangs: services in STOP_PENDING or held open by a program, and jobs that never end."""
         self.tick()
         self.stuck_services = False
+        self.open_services.clear()
         hung, self.hang_jobs = self.hang_jobs, set()
-        for service in list(self.services.values()):
+        for name, service in list(self.services.items()):
             if service.stuck and service.process is not None:
                 self.processes.end(service.process, 0)
+            else:
+                self._drop_marked(name)
         for process in [one for one in self.processes.alive if one.name == "cmd.exe"]:
             if any(held.endswith(f"\\{job}.out") for job in hung for held in process.holds):
                 self.processes.end(process, 1)
@@ -350,10 +363,10 @@ class Windows:
         self.daemons, self.vss_busy = [], None
         self.shadows = {name: copy for name, copy in self.shadows.items() if copy.holder is None or copy.persistent}
         self.letters = dict(foreign.LETTERS)
+        self.open_services.clear()
         for name, service in list(self.services.items()):
             service.process, service.stuck = None, False
-            if service.marked:
-                del self.services[name]
+            self._drop_marked(name)
 
     # What is left.
 
@@ -371,9 +384,9 @@ class Windows:
         return found + [f"rule {name}" for name in self.rules if name not in foreign.RULES]
 
     def foreign_intact(self) -> bool:
-        """Whether everything that is somebody else's is still as it was, and VSS works for everybody."""
+        """Whether everything that is somebody else's is still as it was, and nobody was harmed."""
         self.tick()
-        return foreign.intact(self)
+        return foreign.intact(self) and not self.harm
 
     def plant_in_runs(self) -> None:
         r"""Put a folder that is not ours into vsspc\runs, by a name that is not exactly one of ours."""

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 
 import pytest
 
 from vsspc.core import errors
 
-from .conftest import HOST, Rehearsal, RehearsalFactory
-
-PATIENCE = 30.0
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition, but not for ever."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
-
-
-def lease(rehearsal: Rehearsal) -> dict[str, object]:
-    """The lease as it is on the disk."""
-    path = rehearsal.lab.state / "server" / HOST / "lease.json"
-    record = json.loads(path.read_bytes())
-    assert isinstance(record, dict)
-    return record
+from .conftest import PATIENCE, Rehearsal, RehearsalFactory, succeed, until
 
 
 def kill(process: subprocess.Popen[str]) -> None:
@@ -39,19 +19,12 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate(timeout=PATIENCE)
 
 
-def succeed(process: subprocess.Popen[str]) -> str:
-    """Wait for a command that must succeed; return its output."""
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, output
-    return output
-
-
 def test_pre_killed_in_snapshot(rehearsal: Rehearsal) -> None:
     rehearsal.lab.inject("vshadow-hang")
     pre = rehearsal.pre()
     rehearsal.lab.events.wait_for("vshadow-hangs")
     kill(pre)
-    assert lease(rehearsal)["state"] == "snapshot"
+    assert rehearsal.lease_state == "snapshot"
     assert any(rehearsal.lab.inventory().values())
     rehearsal.lab.clear()
     output = succeed(rehearsal.pre())
@@ -64,7 +37,7 @@ def test_pre_killed_in_snapshot(rehearsal: Rehearsal) -> None:
 def test_pre_killed_in_rsyncd_up(rehearsal: Rehearsal) -> None:
     rehearsal.lab.inject("tool", tool="netsh", contains=" add ", exit=0, seconds=2)
     pre = rehearsal.pre()
-    until(lambda: lease_state(rehearsal) == "rsyncd_up" and "daemon" in held(rehearsal), "the daemon is being started")
+    until(lambda: rehearsal.lease_state == "rsyncd_up" and "daemon" in rehearsal.held, "the daemon is being started")
     kill(pre)
     rehearsal.lab.clear()
     output = succeed(rehearsal.pre())
@@ -72,21 +45,6 @@ def test_pre_killed_in_rsyncd_up(rehearsal: Rehearsal) -> None:
     succeed(rehearsal.post())
     rehearsal.assert_clean()
     rehearsal.assert_next_dump_works()
-
-
-def lease_state(rehearsal: Rehearsal) -> object:
-    """The state in the lease, None before there is one."""
-    try:
-        return lease(rehearsal)["state"]
-    except FileNotFoundError:
-        return None
-
-
-def held(rehearsal: Rehearsal) -> list[object]:
-    """The kinds of resource in the lease."""
-    resources = lease(rehearsal)["held"]
-    assert isinstance(resources, list)
-    return [resource["kind"] for resource in resources]
 
 
 @pytest.mark.parametrize("delay", [0.15, 0.3, 0.45, 0.6, 0.75])
@@ -100,20 +58,20 @@ def test_pre_killed_at_some_moment(rehearsal: Rehearsal, delay: float) -> None:
 def test_post_killed_and_called_again(rehearsal: Rehearsal) -> None:
     succeed(rehearsal.pre())
     post = rehearsal.post()
-    until(lambda: lease_state(rehearsal) == "teardown", "post is at work")
+    until(lambda: rehearsal.lease_state == "teardown", "post is at work")
     kill(post)
     succeed(rehearsal.post())
     rehearsal.assert_clean()
 
 
 def test_a_snapshot_that_never_ends_is_left_to_end_by_itself(rehearsal: Rehearsal) -> None:
-    rehearsal.configure(snapshot='"2s"', teardown_reserve='"25s"')
+    rehearsal.lab.configure(timeouts__snapshot='"2s"', teardown_reserve='"25s"')
     rehearsal.lab.inject("vshadow-hang")
     pre = rehearsal.pre()
     output, _ = pre.communicate(timeout=60)
     assert pre.returncode == errors.DeadlineExceeded.exit_code, output
     assert "timeouts.snapshot" in output
-    assert lease_state(rehearsal) == "owing"
+    assert rehearsal.lease_state == "owing"
     assert rehearsal.lab.events.all("vshadow-killed-during-create") == []
     rehearsal.lab.clear()
     until(lambda: not rehearsal.lab.inventory()["shadow_copies"], "vshadow found `stop` and went")
@@ -135,14 +93,14 @@ def test_a_signal_undoes_the_run(rehearsal: Rehearsal, number: signal.Signals) -
 
 
 def test_the_server_never_comes_back_and_the_host_ends_the_run_after_max_ttl(rehearsal: Rehearsal) -> None:
-    rehearsal.configure(max_ttl='"30s"', idle_ttl='"30s"')  # 3 s of the lab's time
+    rehearsal.lab.configure(max_ttl='"30s"', idle_ttl='"30s"')  # 3 s of the lab's time
     succeed(rehearsal.pre())
     assert any(rehearsal.lab.inventory().values())
     until(lambda: not any(rehearsal.lab.inventory().values()), "the dead man's switch")
 
 
 def test_the_server_never_comes_back_and_the_host_ends_the_run_after_idle_ttl(rehearsal: Rehearsal) -> None:
-    rehearsal.configure(idle_ttl='"20s"')
+    rehearsal.lab.configure(idle_ttl='"20s"')
     succeed(rehearsal.pre())
     until(lambda: not any(rehearsal.lab.inventory().values()), "the dead man's switch")
     post = rehearsal.post()
@@ -176,7 +134,7 @@ def test_post_twice_at_once_and_once_more(rehearsal: Rehearsal) -> None:
     both = [rehearsal.post(), rehearsal.post()]
     for post in both:
         succeed(post)
-    assert "the run was ended already" in succeed(rehearsal.post())
+    assert "this server holds nothing" in succeed(rehearsal.post())
     rehearsal.assert_clean()
 
 
@@ -206,9 +164,8 @@ def test_what_is_not_ours_is_left_alone(rehearsal: Rehearsal) -> None:
 
 def test_sweep_settles_what_an_unreadable_lease_left(rehearsal: Rehearsal) -> None:
     succeed(rehearsal.pre())
-    (rehearsal.lab.state / "server" / HOST / "lease.json").write_bytes(b"{")
-    sweep = rehearsal.command(rehearsal.environment["VSSPC_BIN"], "sweep", HOST, "--host", rehearsal.lab.address)
-    assert "nothing is left there" in succeed(sweep)
+    rehearsal.lease_file.write_bytes(b"{")
+    assert "nothing is left there" in succeed(rehearsal.sweep())
     rehearsal.assert_host_clean()
 
 

@@ -52,19 +52,19 @@ def silent_address() -> Iterator[tuple[str, int]]:
 def test_host_down(rehearsal: Rehearsal) -> None:
     port = rehearsal.lab.smb_port
     with silent_address() as (_, silent):
-        rehearsal.configure(smb_port=str(silent), pre_timeout='"23s"')  # 3 s beside teardown_reserve
+        rehearsal.lab.configure(smb_port=str(silent), pre_timeout='"23s"')  # 3 s beside teardown_reserve
         rehearsal.set_address("127.0.0.1")
         assert_failed(rehearsal, errors.HostUnreachable, "does not answer", "switched on")
-    rehearsal.configure(smb_port=str(port), pre_timeout='"60s"')
+    rehearsal.lab.configure(smb_port=str(port), pre_timeout='"60s"')
     rehearsal.set_address(rehearsal.lab.address)
     rehearsal.assert_next_dump_works()
 
 
 def test_port_closed(rehearsal: Rehearsal) -> None:
     port = rehearsal.lab.smb_port
-    rehearsal.configure(smb_port="1")
+    rehearsal.lab.configure(smb_port="1")
     assert_failed(rehearsal, errors.PortClosed, "port 1", "LanmanServer")
-    rehearsal.configure(smb_port=str(port))
+    rehearsal.lab.configure(smb_port=str(port))
     rehearsal.assert_next_dump_works()
 
 
@@ -145,9 +145,9 @@ def test_vshadow_that_was_built_without_our_options(rehearsal: Rehearsal) -> Non
 
 
 def test_a_volume_that_is_not_there(rehearsal: Rehearsal) -> None:
-    rehearsal.configure(volumes='["C:", "Q:"]')
+    rehearsal.lab.configure(volumes='["C:", "Q:"]')
     assert_failed(rehearsal, errors.VolumeUnsupported, "no volume Q:", "`volumes`")
-    rehearsal.configure(volumes='["C:"]')
+    rehearsal.lab.configure(volumes='["C:"]')
     rehearsal.assert_next_dump_works()
 
 
@@ -186,9 +186,9 @@ def test_antivirus_removes_the_service(rehearsal: Rehearsal) -> None:
 
 def test_a_configuration_that_cannot_be_used(rehearsal: Rehearsal) -> None:
     port = rehearsal.lab.rsync_port
-    rehearsal.configure(rsync_port='"many"')
+    rehearsal.lab.configure(rsync_port='"many"')
     assert_failed(rehearsal, errors.ConfigError, "defaults.rsync_port")
-    rehearsal.configure(rsync_port=str(port))
+    rehearsal.lab.configure(rsync_port=str(port))
     rehearsal.lab.credentials.chmod(0o644)
     assert_failed(rehearsal, errors.SecretError, "may be read by others", "0600")
     rehearsal.lab.credentials.chmod(0o600)

@@ -140,18 +140,30 @@ class StateFiles:
         return []
 
     def server_id(self) -> str:
-        """Return this server's own name for owner files: random, made once, kept in the state folder."""
-        path = self._root / "server-id"
+        """Return this server's own name for owner files: random, made once, kept in the state folder.
+
+        Raise StateUnusable when it can neither be read nor made.
+        """
+        try:
+            return self._known_id() or self._made_id()
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _known_id(self) -> str | None:
         with suppress(FileNotFoundError):
-            text = path.read_text("ascii").strip()
-            if re.fullmatch(r"[A-Za-z0-9.-]{1,80}", text):
-                return text
+            text = (self._root / "server-id").read_text("ascii").strip()
+            return text if re.fullmatch(r"[A-Za-z0-9.-]{1,80}", text) else None
+        return None
+
+    def _made_id(self) -> str:
+        path = self._root / "server-id"
         made = f"{re.sub(r'[^A-Za-z0-9.-]', '-', os.uname().nodename)[:40]}-{secrets.token_hex(4)}"
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = path.with_name(f".server-id.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-            file.write(made + "\n")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(made + "\n")
             os.link(temporary, path)
         except FileExistsError:
             made = path.read_text("ascii").strip()

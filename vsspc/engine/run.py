@@ -14,7 +14,6 @@ from vsspc.core.errors import (
     LeaseUnreadable,
     SnapshotFailed,
     SnapshotVanished,
-    StateUnusable,
     TeardownIncomplete,
     VsspcError,
     WrongContent,
@@ -110,21 +109,17 @@ class HostRun:
         self._limit = Deadline.after(clock.now(), settings.post_timeout, "post_timeout")
         try:
             with self._ports.store.lock(settings.host, "post", settings.post_timeout):
-                lease = self._load()
-                if lease is None or lease.state is State.IDLE:
-                    self._ports.log.info("post.nothing", why="this server holds nothing on the host")
-                    return lease or self._lease
-                self._lease = lease
-                if lease.live:
+                self._lease = self._load() or self._lease
+                if self._lease.live:
                     self._say_live()
                 if transfer_ok:
                     self._check_outlived()
-                if lease.state is not State.CLOSED:
-                    if lease.state is not State.WAIT:
+                if self._lease.state in (State.IDLE, State.CLOSED):
+                    self._ports.log.info("post.nothing", why="this server holds nothing on the host")
+                else:
+                    if self._lease.state is not State.WAIT:
                         self._adopt(self._lease)
                     self._drive(Event.STOP)
-                elif self._error is None:
-                    self._ports.log.info("post.nothing", why="the run was ended already")
         except LeaseHeld as error:
             if error.by != "pre":
                 raise
@@ -176,7 +171,7 @@ class HostRun:
                 left = self._lease.state
                 try:
                     self._lease = self._save(move(self._lease, event))
-                except StateUnusable as error:
+                except VsspcError as error:
                     if event is Event.BEGIN:
                         raise  # nothing was done yet
                     self._fail(error)
@@ -194,11 +189,19 @@ class HostRun:
         lease = replace(lease, changed=self._ports.clock.wall().isoformat(timespec="milliseconds"))
         try:
             self._ports.store.save(lease)
-        except StateUnusable as error:
+        except Exception as error:
+            problem = self._explained(error)
             if self._error is None and lease.state in _ADVANCING:
-                raise
-            self._ports.log.warning("lease.not_saved", why=error.message)
+                raise problem from error
+            self._ports.log.warning("lease.not_saved", why=problem.message)
         return lease
+
+    def _explained(self, error: Exception) -> VsspcError:
+        """Return an error as one of ours. A fault of ours goes into the log whole."""
+        if isinstance(error, VsspcError):
+            return error
+        self._ports.log.failure("fault", error)
+        return InternalError(f"{type(error).__name__}: {error}")
 
     def _step(self) -> Event:
         """Do the step of the lease's state; return the event that came of it."""
@@ -216,8 +219,7 @@ class HostRun:
             self._fail(stopped or error)
             return Event.STOP if stopped else Event.FAILED
         except Exception as error:  # noqa: BLE001 a fault of ours: the run is undone like any other
-            self._fail(InternalError(f"{type(error).__name__}: {error}"))
-            self._ports.log.failure("step.fault", error)
+            self._fail(self._explained(error))
             return Event.FAILED
         if (stopped := self._ports.clock.stopped()) is not None:
             self._fail(stopped)
@@ -292,8 +294,7 @@ class HostRun:
         self._close()
         for resource in self._lease.releases():
             if resource.kind is Kind.SESSION_FILE:  # needs no session: the password goes even if the host is gone
-                self._ports.sessions.withdraw(self._settings.host)
-                self._confirm(resource)
+                self._withdraw(resource)
         if not self._lease.held:
             return Event.RELEASED
         if self._no_session:  # no second try: another wrong password may lock the account
@@ -307,13 +308,23 @@ class HostRun:
                 site.deadline = limit
                 with site.transport.until(limit):
                     owed = teardown.release_all(site, lambda: self._lease.releases())
-            except VsspcError as error:
-                self._ports.log.warning("teardown.failed", why=error.message)
-                self._lease = replace(self._lease, error=self._lease.error or error.line())
+            except Exception as error:  # noqa: BLE001 whatever it is, what is left is owed
+                problem = self._explained(error)
+                self._ports.log.warning("teardown.failed", why=problem.message)
+                self._lease = replace(self._lease, error=self._lease.error or problem.line())
                 return Event.STUCK
         if owed:
             self._lease = replace(self._lease, error=self._lease.error or owed[0].error.message)
         return Event.STUCK if owed else Event.RELEASED
+
+    def _withdraw(self, resource: Resource) -> None:
+        """Take the session file back. What cannot be removed stays held, and keeps nothing else from its release."""
+        try:
+            self._ports.sessions.withdraw(self._settings.host)
+        except Exception as error:  # noqa: BLE001 as above
+            self._ports.log.warning("owing", what=resource.kind.value, why=self._explained(error).message)
+        else:
+            self._confirm(resource)
 
     def _end(self, *, owing_fails: bool) -> Lease:
         if self._error is not None:
@@ -335,8 +346,8 @@ class HostRun:
             ports.log.warning("live", why="this dump was read from the LIVE disk: there was no shadow copy to outlive it")
             return
         if lease.state is not State.WAIT and not self._is_lost():
-            why = f": {lease.error}" if lease.error else ""
-            self._fail(SnapshotVanished(f"the run was ended before its post came{why}"))
+            why = "no run is known on this server" if lease.state is State.IDLE else "the run was ended before its post came"
+            self._fail(SnapshotVanished(why + (f": {lease.error}" if lease.error else "")))
             return
         fields = ports.sessions.read(lease.host)
         limit = Deadline.after(
@@ -358,8 +369,8 @@ class HostRun:
             self._lease = replace(lease, proved=True)
         except (DaemonNotReady, WrongContent) as error:
             self._fail(SnapshotVanished(f"the shadow copy did not outlive the transfer: {error.message}"))
-        except VsspcError as error:  # a stop signal, for one: the teardown still comes
-            self._fail(error)
+        except Exception as error:  # noqa: BLE001 a stop signal, for one: the teardown still comes
+            self._fail(self._explained(error))
 
     def _is_lost(self) -> bool:
         return any(one.kind is Kind.LOST_LEASE for one in self._lease.held)

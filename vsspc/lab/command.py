@@ -61,6 +61,7 @@ LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
 @click.option("--encryption", type=click.Choice(["desired", "required", "off"]), default="desired", help="SMB's.")
 @click.option("--lockout", type=int, default=0, metavar="N", help="Wrong passwords that lock an account [never].")
 @click.option("--unshared", multiple=True, metavar="SHARE", help="An administrative share that is missing; repeatable.")
+@click.option("--volume-size", type=click.IntRange(1), metavar="MIB", help="Volumes of this size, in memory (root) [no limit].")
 @click.option("--real-paexec", is_flag=True, help="The real PAExec in Wine, in place of ours (root; set up if need be).")
 @click.option("--no-samba", is_flag=True, help="Without SMB: only what runs on the host.")
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends: with the program that started it.")
@@ -79,6 +80,7 @@ def lab(
     encryption: str,
     lockout: int,
     unshared: tuple[str, ...],
+    volume_size: int | None,
     real_paexec: bool,
     no_samba: bool,
     until_eof: bool,
@@ -108,6 +110,7 @@ def lab(
             encryption="off" if encryption == "off" else "required" if encryption == "required" else "desired",
             lockout_after=lockout,
             real_paexec=real_paexec,
+            volume_size=volume_size,
             shares=[share for share in ("ADMIN$", "C$") if share not in unshared],
         )
         async with host:

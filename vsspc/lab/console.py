@@ -17,7 +17,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,7 +115,8 @@ class Console(FileCommands):
 
         expanded = self.expand(line, frame)
         if frame and self.echo and not expanded.lstrip().startswith("@") and expanded.strip():
-            self.echo_bytes(f"\r\n{self.cwd}>{expanded.strip()}")
+            with suppress(OSError):
+                self.echo_bytes(f"\r\n{self.cwd}>{expanded.strip()}")
         node = cmdlang.Parser(expanded, more).parse()
         if node is not None:
             self.execute(node, {})
@@ -381,7 +382,9 @@ class Console(FileCommands):
                         return cmdlang.wrap(int(message["exit"]))
                     for handle, key in ((1, "stdout"), (2, "stderr")):
                         if key in message:
-                            self.write(handle, base64.b64decode(message[key]))
+                            # A program's own trouble if its output does not fit on a disk; few look.
+                            with suppress(OSError):
+                                self.write(handle, base64.b64decode(message[key]))
         raise ExitConsole(255)  # The lab is going away.
 
     # -- control of flow

@@ -19,10 +19,17 @@
     mapping-refused  no drive letter can be defined
     firewall-off     the firewall lets everything in
     group-policy-firewall   local firewall rules are added with success, and ignored
-    tool             tool=NAME [contains=TEXT] exit=N [text=…] [seconds=N]    any tool: waits, prints, ends with this code
+    tool             tool=NAME [contains=TEXT] [seconds=N] [text=…] [exit=N]    any tool: waits (inf: for ever), at most
+                     until the fault is cleared; prints; ends with this code, or without one goes on as it should
     antivirus        [pattern=vsspc-*.exe]    files like this in C:\\Windows vanish as they appear
+    disk-full        [volume=C:] [free=BYTES] [files=N]    the volume has room for so many more bytes (none), in as many
+                     new files as you like, or at most N; what does not fit is ENOSPC, STATUS_DISK_FULL. Deleting makes room.
+                     Only with `--volume-size`
     service-stuck    a service that should stop stays STOP_PENDING
+    service-held     somebody else holds each new service open: deleting it only marks it, and the name gives 1072
     pipe-slow        seconds=N                the service's pipe appears late
+
+    smbd-frozen      all processes of the SMB server stand still: connections stay, new ones are taken, nothing is answered
 
 Between the clients and the SMB server (vsspc.lab.link; rsync's port is not behind it):
 
@@ -39,7 +46,10 @@ Between the clients and the SMB server (vsspc.lab.link; rsync's port is not behi
 
 from __future__ import annotations
 
+import asyncio
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _REQUESTERS = ("vss", "vshadow", "diskshadow", "wmi")
@@ -62,6 +72,9 @@ NAMES = frozenset(
         "tool",
         "antivirus",
         "service-stuck",
+        "disk-full",
+        "service-held",
+        "smbd-frozen",
         "pipe-slow",
         "link-drop",
         "link-cut",
@@ -78,6 +91,8 @@ class Fault:
     name: str
     left: int | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """It was cleared. It may have been used up long before."""
 
     def text(self, key: str, default: str = "") -> str:
         return self.parameters.get(key, default)
@@ -85,12 +100,19 @@ class Fault:
     def number(self, key: str, default: float = 0.0) -> float:
         return float(self.parameters.get(key, default))
 
+    async def hold_up(self, seconds: float) -> None:
+        """Wait for so long, for ever if that is infinite, but at most until the fault is cleared."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if math.isinf(seconds) else seconds):
+                await self.over.wait()
+
 
 class Faults:
     """The faults in force."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._used_up: list[Fault] = []
 
     def add(self, name: str, times: int | None = None, **parameters: object) -> Fault:
         """Put a fault in force. Raise ValueError for a name that the lab does not know."""
@@ -102,7 +124,11 @@ class Faults:
 
     def clear(self, name: str | None = None) -> None:
         """End the faults of this name, or all."""
-        self._faults = [fault for fault in self._faults if name is not None and fault.name != name]
+        for fault in (*self._faults, *self._used_up):
+            if name in (None, fault.name):
+                fault.over.set()
+        self._faults = [fault for fault in self._faults if not fault.over.is_set()]
+        self._used_up = [fault for fault in self._used_up if not fault.over.is_set()]
 
     def has(self, name: str) -> Fault | None:
         """Return a fault in force without using it up."""
@@ -135,4 +161,5 @@ class Faults:
             fault.left -= 1
             if fault.left <= 0:
                 self._faults.remove(fault)
+                self._used_up.append(fault)
         return fault

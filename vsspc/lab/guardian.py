@@ -1,7 +1,8 @@
 """Ends what a killed lab leaves: a small process that reads the lab's process groups from a pipe.
 
 A lab that stops by itself ends its own processes; one that is killed with -9 cannot. At the end of the pipe the guardian
-kills the groups that are still registered, and removes the state folder if the lab had made it.
+kills the groups that are still registered, unmounts what the lab had mounted, and removes the state folder if the lab had
+made it.
 """
 
 from __future__ import annotations
@@ -56,6 +57,10 @@ class Groups(MutableSet[int]):
         self._groups.discard(value)
         self._tell(f"-{value}\n")
 
+    def mounted(self, folder: str) -> None:
+        """Have a file system unmounted too when the lab is killed."""
+        self._tell(f"m{folder}\n")
+
     def _tell(self, line: str) -> None:
         if self._guardian is not None and self._guardian.stdin is not None:
             self._guardian.stdin.write(line.encode())
@@ -66,15 +71,21 @@ def main() -> None:
     """Guard the lab at the other end of the standard input."""
     state, fate = sys.argv[1:3]
     groups: set[int] = set()
+    mounts: list[str] = []
     for line in sys.stdin:
         if line.startswith("done"):
             return
+        if line.startswith("m"):
+            mounts.append(line[1:].rstrip("\n"))
+            continue
         (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
     for group in groups:
         try:
             os.killpg(group, signal.SIGKILL)
         except ProcessLookupError:
             continue
+    for folder in mounts:
+        subprocess.run(["umount", "--lazy", folder], stderr=subprocess.DEVNULL, timeout=10, check=False)
     if fate == "remove":
         shutil.rmtree(state, ignore_errors=True)
 

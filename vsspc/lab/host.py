@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from vsspc.lab.bundle import write_bundle
+from vsspc.lab.disks import MIB, Disk, MountError
 from vsspc.lab.events import Events
 from vsspc.lab.faults import Fault, Faults
 from vsspc.lab.guardian import Groups
@@ -54,10 +55,12 @@ _PORT_NAME = "port-taken"
 _NO_POWERSHELL = "powershell-missing"
 Build = Literal["full", "sample", "32bit"]
 """Which vshadow an administrator has put into the bundle."""
-OF_OUR_SERVICES = frozenset(("antivirus", "service-stuck", "pipe-slow"))
+OF_OUR_SERVICES = frozenset(("antivirus", "service-stuck", "service-held", "pipe-slow"))
 """Faults of the service manager, and so not to be had from Wine's."""
 OF_LINK = frozenset(("link-drop", "link-cut", "link-delay", "link-silent"))
-OF_SMB = OF_LINK
+_FROZEN = "smbd-frozen"
+_FULL = "disk-full"
+OF_SMB = OF_LINK | {_FROZEN}
 """Faults that need an SMB server."""
 
 
@@ -88,12 +91,14 @@ class Lab:
         encryption: Encryption = "desired",
         lockout_after: int = 0,
         real_paexec: bool = False,
+        volume_size: int | None = None,
     ) -> None:
         """Take where to keep everything (None: a temporary folder that goes at the end), and what the host is like.
 
         `volumes`: see Volumes. `vshadow`: the build in the bundle. `real_paexec`: Wine's service manager, the real PAExec
         and Wine's cmd.exe in the place of ours. `address` is one of 127.0.0.0/8, by default a random one; the ports are
-        free ones by default. Raise LabError.
+        free ones by default. `volume_size` (in MiB, needs root): each volume is a disk of that size, in memory, and gone
+        at the end. Raise LabError.
         """
         self.made_state = state is None
         self.state = (state or Path(tempfile.mkdtemp(prefix="vl-"))).resolve()
@@ -122,13 +127,21 @@ class Lab:
             )
         except (ValueError, OSError) as error:
             raise LabError(str(error)) from error
+        self._disks = {
+            mount.upper(): Disk(volume.root, volume_size * MIB)
+            for mount, volume in self.windows.volumes.by_mount.items()
+            if volume_size is not None
+        }
+        self._mounted: list[Disk] = []
         self._groups = Groups()
         rsync = shutil.which("rsync")
         if rsync is None:
             raise LabError("the lab needs rsync")
+        self.services = ServiceManager(self._local, self.events)
         self.programs = Programs(
             Site(
                 windows=self.windows,
+                services=self.services,
                 faults=self.faults,
                 address=self.address,
                 rsync=rsync,
@@ -136,7 +149,6 @@ class Lab:
                 groups=self._groups,
             )
         )
-        self.services = ServiceManager(self._local, self.events)
         self.windows.services = lambda: [service.name for service in self.services.services() if not service.builtin]
         self._samba: Samba | None = None
         self._link: Link | None = None
@@ -204,9 +216,10 @@ class Lab:
         await self.stop()
 
     async def start(self) -> None:
-        """Bring the host up; return when it takes connections. Raise SambaError, OSError."""
+        """Bring the host up; return when it takes connections. Raise LabError, SambaError, OSError."""
         self._groups.open(self.state, remove=self.made_state)
         try:
+            self._mount()
             self._install()
             await self.programs.open()
             self._control = await asyncio.start_unix_server(self._serve_control, str(self.state / "control"))
@@ -227,9 +240,20 @@ class Lab:
         await self.programs.close()
         self._release_port()
         self.windows.volumes.unlock_all()
+        while self._mounted:
+            self._mounted.pop().unmount()
         self._groups.close()
         if self.made_state:
             remove_tree(str(self.state))
+
+    def _mount(self) -> None:
+        for disk in self._disks.values():
+            self._groups.mounted(disk.folder)
+            try:
+                disk.mount()
+            except MountError as error:
+                raise LabError(f"a volume of a limited size is mounted, which needs root: {error}") from error
+            self._mounted.append(disk)
 
     async def _power_on(self) -> None:
         if self._wire is not None:
@@ -244,6 +268,7 @@ class Lab:
     async def _serve_smb(self) -> None:
         if self._samba is not None and self._link is not None:
             await self._samba.start()
+            self.faults.clear(_FROZEN)  # a new one is not
             if self._samba.pid is not None:
                 self._groups.add(self._samba.pid)
             await self._link.start()
@@ -349,6 +374,8 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             raise ValueError(f"{name}: this host has no SMB server")
         if name == "writer" and self.windows.writers.find(str(parameters.get("writer"))) is None:
             raise ValueError(f"there is no such writer; there are {', '.join(one.name for one in self.windows.writers)}")
+        if not self._disks and name == _FULL:
+            raise ValueError(f"{name}: only a host that was started with --volume-size has disks that can be full")
         fault = self.faults.add(name, times, **parameters)
         self.events.log("fault", fault=name, times=times, **{f"p_{key}": value for key, value in parameters.items()})
         self._apply(fault)
@@ -364,6 +391,14 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
         given.stuck = self.faults.has("service-stuck") is not None
         if not given.stuck:
             self.services.release_stuck()
+        given.held = self.faults.has("service-held") is not None
+        if not given.held:
+            self.services.release_held()
+        if not self.faults.has(_FULL):
+            for disk in self._mounted:
+                disk.relieve()
+        if self._samba is not None and not self.faults.has(_FROZEN):
+            self._samba.thaw()
         slow = self.faults.has("pipe-slow")
         given.pipe_delay = slow.number("seconds", 0.5) if slow else 0.0
         if not self.faults.has(_PORT_NAME):
@@ -380,6 +415,13 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             given.antivirus = True
         elif fault.name == "service-stuck":
             given.stuck = True
+        elif fault.name == "service-held":
+            given.held = True
+        elif fault.name == _FULL:
+            files = int(fault.number("files")) if "files" in fault.parameters else None
+            self._disks[fault.text("volume", "C:").upper()].fill(int(fault.number("free")), files)
+        elif fault.name == _FROZEN and self._samba is not None:
+            self._samba.freeze()
         elif fault.name == "pipe-slow":
             given.pipe_delay = fault.number("seconds", 0.5)
         elif fault.name == _NO_POWERSHELL:

@@ -38,6 +38,13 @@ class _Verdict(Enum):
     """It is held back, as is all that follows."""
 
 
+class _Over(Enum):
+    """What comes after the last bytes."""
+
+    STREAM = auto()
+    CONNECTION = auto()
+
+
 class Messages:
     """Finds where the SMB messages of a stream begin."""
 
@@ -69,8 +76,8 @@ class _End(asyncio.Protocol):
     def __init__(self, pair: _Pair) -> None:
         self._pair = pair
         self.transport: asyncio.Transport | None = None
-        self.waiting: deque[tuple[float, bytes | None]] = deque()
-        """What is to be written, and when: b"" is the end of the stream, None that of the connection."""
+        self.waiting: deque[tuple[float, bytes | _Over]] = deque()
+        """What is to be written, and when."""
         self.full = False
         """More was written than the other side takes: nothing more should be read for it."""
         self._reading = True
@@ -111,14 +118,14 @@ class _End(asyncio.Protocol):
             self._reading = on
             (self.transport.resume_reading if on else self.transport.pause_reading)()
 
-    def write(self, data: bytes | None) -> None:
+    def write(self, data: bytes | _Over) -> None:
         """Write now."""
         if self.transport is None or self.transport.is_closing():
             return
-        if data is None:
-            self.transport.close()
-        elif data:
+        if isinstance(data, bytes):
             self.transport.write(data)
+        elif data is _Over.CONNECTION:
+            self.transport.close()
         else:
             self.transport.write_eof()
             self._is_to_end = True
@@ -175,13 +182,19 @@ class _Pair:
 
     def received(self, end: _End, data: bytes) -> None:
         """Take the next piece of a stream, b"" for its end."""
-        if end is self.server:
+        if not data:
+            self._pass_on(self.client if end is self.server else self.server, _Over.STREAM)
+        elif end is self.server:
             if self._answer_is_lost:
                 self._link.note("link-cut", lost="answer")
                 self.cut()
             else:
                 self._pass_on(self.client, data)
-            return
+        else:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        """Look at each message that begins in a piece of the client's stream."""
         done = 0
         for at in self._messages.starts(data):
             verdict = self._link.judge()
@@ -193,12 +206,11 @@ class _Pair:
             if verdict is _Verdict.SILENCE:
                 self._pass_on(self.server, data[done:at])
                 done = at
-                self._link.note("link-silent")
-                self._link.adjust()
+                self._link.fall_silent()
             self._answer_is_lost |= verdict is _Verdict.ANSWER_LOST
         self._pass_on(self.server, data[done:])
 
-    def _pass_on(self, to: _End, data: bytes | None) -> None:
+    def _pass_on(self, to: _End, data: bytes | _Over) -> None:
         delay = self._link.delay
         if not delay and not self._link.silent and not to.waiting and to.transport is not None:
             to.write(data)
@@ -223,7 +235,7 @@ class _Pair:
         """One of the two is gone: so is the other, after what is still on its way to it."""
         other = self.server if end is self.client else self.client
         if other.transport is not None:
-            self._pass_on(other, None)
+            self._pass_on(other, _Over.CONNECTION)
         elif end is self.client or self.client.transport is None:
             if self._dialling is not None:
                 self._dialling.cancel()
@@ -262,6 +274,8 @@ class Link:
         self._messages = 0
         self._accepted = 0
         self._from = _Count()
+        self.silent = False
+        """Nothing passes."""
 
     async def start(self) -> None:
         """Take connections. Raise OSError."""
@@ -284,6 +298,7 @@ class Link:
             self._from.cut = self._messages
         elif fault.name == "link-silent":
             self._from.silent = self._messages
+            self.silent = "after" not in fault.parameters
         elif fault.name == "link-drop":
             self._cut_all()
         await self._listen()
@@ -291,6 +306,7 @@ class Link:
 
     async def clear(self) -> None:
         """Look again which faults there are."""
+        self.silent = self.silent and self._faults.has("link-silent") is not None
         await self._listen()
         self.adjust()
 
@@ -328,12 +344,6 @@ class Link:
         fault = self._faults.has("link-delay")
         return fault.number("seconds", 0.1) if fault is not None else 0.0
 
-    @property
-    def silent(self) -> bool:
-        """Whether nothing passes."""
-        fault = self._faults.has("link-silent")
-        return fault is not None and self._messages - self._from.silent > fault.number("after", -1)
-
     def refuses(self) -> bool:
         """Tell whether a new connection is to be reset at once; that uses up a `link-drop` with a number of times."""
         return self._faults.take("link-drop") is not None
@@ -346,9 +356,17 @@ class Link:
             self._from.cut = self._messages
             self._faults.take("link-cut")
             return _Verdict.ANSWER_LOST if cut.text("lost", "request") == "answer" else _Verdict.LOST
-        if self.silent:
+        silent = self._faults.has("link-silent")
+        if silent is not None and self._messages - self._from.silent > silent.number("after"):
             return _Verdict.SILENCE
         return _Verdict.PASS
+
+    def fall_silent(self) -> None:
+        """From now on nothing passes."""
+        if not self.silent:
+            self.silent = True
+            self.note("link-silent")
+            self.adjust()
 
     def note(self, event: str, **fields: object) -> None:
         """Log what was done to a connection."""

@@ -119,12 +119,23 @@ class Samba:
             await self.stop()
             raise
 
+    def freeze(self) -> None:
+        """Let all processes of smbd stand still."""
+        if self._smbd is not None:
+            _signal_group(self._smbd.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let them go on."""
+        if self._smbd is not None:
+            _signal_group(self._smbd.pid, signal.SIGCONT)
+
     async def stop(self) -> None:
-        """End smbd and all its children, connections included."""
+        """End smbd and all its children, connections included, frozen ones too."""
         smbd, self._smbd = self._smbd, None
         if smbd is None:
             return
         _signal_group(smbd.pid, signal.SIGTERM)
+        _signal_group(smbd.pid, signal.SIGCONT)
         try:
             async with asyncio.timeout(_STOP_TIMEOUT):
                 await smbd.wait()

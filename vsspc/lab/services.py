@@ -106,6 +106,8 @@ class Service:
     """One of the background services: it starts and stops, and nothing runs."""
     delete_pending: bool = False
     handles: int = 0
+    held: bool = False
+    """Somebody else has a handle, who does not let go before he is told to, or the host restarts."""
     program: ServiceProgram | None = field(default=None, repr=False)
     image: Path | None = None
 
@@ -118,6 +120,8 @@ class ServiceFaults:
     """The executable of a new service is deleted right after CreateService, so that starting it gives error 2."""
     stuck: bool = False
     """A service that should stop stays STOP_PENDING, with its executable in use."""
+    held: bool = False
+    """Somebody else opens each new service and keeps it open, as the Services console does."""
     pipe_delay: float = 0.0
     """Seconds between "running" and the appearance of PAExec's control pipe."""
 
@@ -156,7 +160,7 @@ class ServiceManager:
             raise ServiceError(
                 Win32.SERVICE_MARKED_FOR_DELETE if existing.delete_pending else Win32.SERVICE_EXISTS
             )
-        service = Service(name, display_name, binary_path, service_type, start_type, handles=1)
+        service = Service(name, display_name, binary_path, service_type, start_type, handles=1, held=self.faults.held)
         self._services[name.lower()] = service
         self._events.log("service-create", service=name, path=binary_path)
         if self.faults.antivirus:
@@ -233,6 +237,12 @@ class ServiceManager:
             if service.state is ServiceState.STOP_PENDING:
                 self._stopped(service)
 
+    def release_held(self) -> None:
+        """Close the handles that `faults.held` had opened."""
+        for service in self.services():
+            service.held = False
+            self._reap(service)
+
     def power_off(self) -> None:
         """End every program at once; what was marked for deletion does not survive, as after a restart of Windows."""
         for service in self.services():
@@ -240,6 +250,7 @@ class ServiceManager:
                 service.program.kill()
             if not service.builtin and service.state is not ServiceState.STOPPED:
                 self._stopped(service)
+            service.held = False
             if service.delete_pending:
                 service.handles = 0
                 self._reap(service)
@@ -278,7 +289,8 @@ class ServiceManager:
     def _reap(self, service: Service) -> None:
         """Forget a deleted service that is stopped and that nobody holds open."""
         key = service.name.lower()
-        unused = service.delete_pending and service.handles <= 0 and service.state is ServiceState.STOPPED
+        closed = service.handles <= 0 and not service.held
+        unused = service.delete_pending and closed and service.state is ServiceState.STOPPED
         if unused and self._services.get(key) is service:
             del self._services[key]
             self._events.log("service-gone", service=service.name)

@@ -11,6 +11,7 @@ import fcntl
 import fnmatch
 import os
 import re
+from contextlib import suppress
 
 from vsspc.lab import cmdlang
 from vsspc.lab.events import Events
@@ -21,6 +22,7 @@ SHARING = "The process cannot access the file because it is being used by anothe
 NO_FILE = "The system cannot find the file specified."
 NO_PATH = "The system cannot find the path specified."
 DENIED = "Access is denied."
+FULL = "There is not enough space on the disk."
 
 
 class Sharing(OSError):
@@ -29,6 +31,8 @@ class Sharing(OSError):
 
 def reason(error: OSError) -> str:
     """Return the system's message for a failed file operation."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FULL
     if isinstance(error, Sharing) or (isinstance(error, PermissionError) and not isinstance(error, PathRefused)):
         return SHARING if isinstance(error, Sharing) or error.errno == errno.EACCES else DENIED
     if isinstance(error, PathRefused):
@@ -125,8 +129,9 @@ class Terminal:
         self.write(1, self.language.encode(text + "\r\n"))
 
     def err(self, text: str) -> None:
-        """Print a message of cmd or of the system to the error output."""
-        self.write(2, self.language.encode(text + "\r\n"))
+        """Print a message of cmd or of the system to the error output; that the disk is full there is told nowhere."""
+        with suppress(OSError):
+            self.write(2, self.language.encode(text + "\r\n"))
 
     def echo_bytes(self, text: str) -> None:
         """Print what stood in a script or a variable, byte for byte."""

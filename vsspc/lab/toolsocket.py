@@ -217,7 +217,7 @@ class Programs:
         fault = self.site.faults.take_tool(tool, process.command_line)
         if fault is not None:
             self.site.windows.events.log("tool-fault", tool=tool, command_line=process.command_line)
-            await asyncio.sleep(fault.number("seconds"))
+            await fault.hold_up(fault.number("seconds"))
             stdout(fault.text("text").encode() + b"\r\n" if fault.text("text") else b"")
             if "exit" in fault.parameters:
                 return int(fault.text("exit"), 0)

@@ -13,11 +13,9 @@ from vsspc.resources import jobs
 from vsspc.resources.site import Site
 from vsspc.resources.waiting import poll
 from vsspc.windows import scripts
-from vsspc.windows.answers import holder_lives, release_report, requester_lives
-from vsspc.windows.names import HELD, HOLD_PID, RELEASE_REPORT, STOP, STOPPING, Names
+from vsspc.windows.answers import ReleaseReport, release_report, still_making
+from vsspc.windows.names import HELD, RELEASE_REPORT, STOP, STOPPING, Names
 
-_NAMELESS = frozenset({"hold.dsh", "create.json"})
-"""Files of the engines whose requester has no image name of its own: diskshadow.exe and powershell.exe."""
 HELD_KINDS = frozenset({Kind.DAEMON, Kind.FIREWALL_RULE, Kind.MAPPING, Kind.SHADOW_SET})
 """What goes with the holder, all at once."""
 
@@ -37,30 +35,21 @@ def end(site: Site, run: str) -> None:
         return
     site.transport.put(names.path(STOP), b"")
     # Until `held` is there nobody looks for `stop`: it is still being made, or never was.
-    if HELD in present and _holder_ends(site, run) and not _left(site, run):
+    if HELD in present and _holder_ends(site, run) and not _report(site, run).left():
         return
-    pid = _holder_pid(site, run) if HOLD_PID in present else ""
-    settling = jobs.start(site, run, "settle", scripts.settle(names, pid))
-    done = jobs.wait(site, run, "settle")
-    # After a restart of the host the PID may be another cmd.exe's: not for this job, which would be seen first.
-    same = pid != str(settling) and holder_lives(done.output, pid)
-    lives = same or requester_lives(done.output, names.requester_image)
-    # Between the start of the job and the note of its PID the server may have died: then we can but give it time.
-    unknown = not pid and "hold.out" in present and "hold.rc" not in present and bool(present & _NAMELESS)
-    if (lives or unknown) and not _ended_within(site, run, _patience(site)) and lives:
+    report = _settled(site, run)
+    if report.jobs_left and all(_ended_within(site, run, job, _patience(site)) for job in report.jobs_left):
+        report = _settled(site, run)  # now for good: nobody makes anything any more
+    if report.left():
+        raise TeardownIncomplete(f"left on the host: {', '.join(report.left())}", transient=True)
+
+
+def _settled(site: Site, run: str) -> ReleaseReport:
+    """Run the release script where no holder does, and return what it reports."""
+    done = jobs.run_job(site, run, "settle", scripts.settle())
+    if still_making(done.output) and not _ended_within(site, run, "hold", _patience(site)):
         raise TeardownIncomplete("VSS is still making or releasing this run's shadow copy")
-    left = _left(site, run)
-    if left:
-        raise TeardownIncomplete(f"left on the host: {', '.join(left)}", transient=True)
-
-
-def _holder_pid(site: Site, run: str) -> str:
-    """Return the PID of the job `hold`, as it was noted; "" when there is none."""
-    try:
-        noted = site.transport.get(Names(run).path(HOLD_PID), 16).strip()
-    except RemoteFileMissing:
-        return ""
-    return noted.decode("ascii") if noted.isdigit() else ""
+    return _report(site, run)
 
 
 def _patience(site: Site) -> float:
@@ -84,14 +73,14 @@ def _holder_ends(site: Site, run: str) -> bool:
         if site.deadline.spent(site.clock.now()):
             raise
         return False
-    return _ended_within(site, run, _patience(site))
+    return _ended_within(site, run, "hold", _patience(site))
 
 
-def _ended_within(site: Site, run: str, seconds: float) -> bool:
-    """Wait so long for the job `hold` to end by itself; say whether it did."""
-    limit = Deadline.after(site.clock.now(), seconds, "the holder's time").sooner(site.deadline)
+def _ended_within(site: Site, run: str, job: str, seconds: float) -> bool:
+    """Wait so long for a job to end by itself; say whether it did."""
+    limit = Deadline.after(site.clock.now(), seconds, "the job's time").sooner(site.deadline)
     try:
-        poll(site.clock, limit, lambda: jobs.result(site, run, "hold"), "the holder's end")
+        poll(site.clock, limit, lambda: jobs.result(site, run, job), f"the end of the job {job}")
     except DeadlineExceeded:
         if site.deadline.spent(site.clock.now()):
             raise
@@ -99,9 +88,9 @@ def _ended_within(site: Site, run: str, seconds: float) -> bool:
     return True
 
 
-def _left(site: Site, run: str) -> list[str]:
-    """What the release script could not remove, in words."""
+def _report(site: Site, run: str) -> ReleaseReport:
+    """What the release script could not remove; without its report that is everything."""
     try:
-        return release_report(site.transport.get(Names(run).path(RELEASE_REPORT), 4096)).left()
+        return release_report(site.transport.get(Names(run).path(RELEASE_REPORT), 4096))
     except RemoteFileMissing:
-        return ["whatever its missing report would name"]
+        return release_report(b"")

@@ -11,9 +11,10 @@ from vsspc.core.errors import RemoteFileMissing
 from vsspc.core.words import RUN_ID, Kind, Resource
 from vsspc.resources import owner
 from vsspc.resources.site import Site
-from vsspc.windows.names import RUNS
+from vsspc.windows.names import HOME, RUNS
 
 _SERVICE_FILE = re.compile(rf"(vsspc-({RUN_ID.pattern})-[0-9a-f]{{4}})\.exe", re.IGNORECASE)
+_NOW_FILE = re.compile(rf"now-({RUN_ID.pattern})", re.IGNORECASE)
 
 
 def take_over(site: Site, run: str) -> None:
@@ -29,7 +30,7 @@ def release(site: Site, resource: Resource) -> None:
 
 
 def _find(site: Site, own_run: str) -> list[Resource]:
-    """Return what other runs may have left: their folders, with all that these may hold, and their services.
+    """Return what other runs may have left: their folders, with all that these may hold, services, and owners' files.
 
     Nobody else can be at work: the owner file is ours. Names that are not exactly ours are left alone.
     """
@@ -43,6 +44,10 @@ def _find(site: Site, own_run: str) -> list[Resource]:
         if entry.is_folder and RUN_ID.fullmatch(run) and run != own_run:
             kinds = (Kind.RUN_FOLDER, Kind.SHADOW_SET, Kind.MAPPING, Kind.FIREWALL_RULE, Kind.DAEMON)
             found += [Resource(kind, run) for kind in kinds]
+    for entry in site.transport.list(HOME, "now-*"):
+        match = _NOW_FILE.fullmatch(entry.name)
+        if match and match[1].lower() != own_run:
+            found.append(Resource(Kind.OWNER_FILE, match[1].lower()))
     for entry in site.transport.list("", "vsspc-*.exe"):
         match = _SERVICE_FILE.fullmatch(entry.name)
         if match and match[2].lower() != own_run:

@@ -41,7 +41,7 @@ def acquire(site: Site, run: str) -> None:
         raise _changing_hands()
     age = _age(site, run)
     # Our own server's other runs have no process any more: we hold this server's lock on the host.
-    if found.server != site.server and age <= found.ttl and not site.dismiss:
+    if not found.is_nobodys and found.server != site.server and age <= found.ttl and not site.dismiss:
         raise LeaseHeld(
             f"the host is held by {found.words} since {int(age)} s",
             advice=f"Wait for that run to end. If that server is gone, its hold ends by itself after {int(found.ttl)} s,"
@@ -60,12 +60,21 @@ def is_of(site: Site, run: str) -> bool:
 
 
 def release(site: Site, resource: Resource) -> None:
-    """Remove the owner file if it is this run's, and our folders if they are empty."""
+    """Remove the owner file if it is this run's or nobody's, and our folders if they are empty.
+
+    One that another server is just writing is empty for a moment: it cannot be removed then, nor later by mistake.
+    """
+    site.transport.delete(now_file(resource.run))
     found = _read(site)
-    if found is None or found.run == resource.run:
+    if found is None or found.is_nobodys or found.run == resource.run:
         _delete_if_empty(site, RUNS)  # while the host is still ours: nobody can be about to use it
         if found is None or site.transport.replace(OWNER_FILE, found.content, None):
             _delete_if_empty(site, HOME)
+
+
+def now_file(run: str) -> str:
+    """Return the name of the file by which a run learns the time on the host."""
+    return rf"{HOME}\now-{run}"
 
 
 def _delete_if_empty(site: Site, folder: str) -> None:
@@ -83,6 +92,11 @@ class _Owner:
     server: object
     run: object
     ttl: float
+
+    @property
+    def is_nobodys(self) -> bool:
+        """Whether it names no run: who could not write it whole (the disk is full, the link is lost) owns nothing."""
+        return self.run is None
 
     @property
     def words(self) -> str:
@@ -113,13 +127,11 @@ def _changing_hands() -> LeaseHeld:
 
 def _age(site: Site, run: str) -> float:
     """Seconds since the owner file was written, on the host's clock: measured against a file made just now."""
-    now_file = rf"{HOME}\now-{run}"
-    site.transport.put(now_file, b"")
-    try:
-        entries = {entry.name.lower(): entry for entry in site.transport.list(HOME)}
-    finally:
-        site.transport.delete(now_file)
+    path = now_file(run)
+    site.transport.put(path, b"")
+    entries = {entry.name.lower(): entry for entry in site.transport.list(HOME)}
+    site.transport.delete(path)  # what comes in between leaves it to `release`
     owner, now = entries.get("owner.json"), entries.get(f"now-{run}")
-    if owner is None or now is None:
-        return float("inf")
+    if owner is None or now is None:  # whoever owns the host from now on tidied up
+        raise _changing_hands()
     return max(0.0, now.written - owner.written)

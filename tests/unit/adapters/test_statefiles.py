@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -186,3 +187,15 @@ def test_another_users_state_is_not_touched(state: StateFiles, monkeypatch: pyte
 
 def test_the_server_keeps_its_id(state: StateFiles, tmp_path: Path) -> None:
     assert state.server_id() == StateFiles(tmp_path / "state").server_id()
+
+
+def test_a_server_that_cannot_keep_its_name_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found by `make chaos`: with the disk full it was an InternalError."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(StateUnusable, match="No space left"):
+        StateFiles(tmp_path).server_id()
+    assert list(tmp_path.iterdir()) == []

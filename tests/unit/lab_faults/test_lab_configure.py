@@ -18,7 +18,9 @@ def bare_lab() -> Iterator[LabProcess]:
 
 def test_keys_are_changed_in_the_table_that_is_meant(bare_lab: LabProcess) -> None:
     before = tomllib.loads(bare_lab.config.read_text())
-    bare_lab.configure(max_ttl='"8s"', timeouts__snapshot='"2s"', retry__snapshot='{ attempts = 1, wait = "0s", cap = "0s" }')
+    bare_lab.configure(
+        max_ttl='"8s"', timeouts__snapshot='"2s"', retry__snapshot='{ attempts = 1, wait = "0s", cap = "0s" }'
+    )
     after = tomllib.loads(bare_lab.config.read_text())
     before["defaults"]["max_ttl"] = "8s"
     before["defaults"]["timeouts"]["snapshot"] = "2s"

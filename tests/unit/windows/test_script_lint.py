@@ -25,8 +25,10 @@ LONGEST = 8191
 LARGEST = 2**31 - 1
 """cmd's numbers are signed 32-bit ones (`help set`)."""
 
+TRIES = re.compile(r"for %%N in \([1-9 ]+\) do \([^&()]+ & if exist [^&()]+\)")
+"""Something tried several times: the one block that Wine's cmd runs as Windows' does."""
 FORBIDDEN = re.compile(
-    r"\b(?:timeout|findstr|mklink|wmic|vssadmin|diskshadow|cscript|wscript|where|choice|subst|schtasks|reg|sc|wevtutil"
+    r"\b(?:timeout|findstr|mklink|wmic|vssadmin|diskshadow|cscript|wscript|where|choice|subst|schtasks|reg|wevtutil"
     r"|systeminfo|whoami|sort|setlocal\s+enable\w+)\b|!\w+!",
     re.IGNORECASE,
 )
@@ -41,7 +43,7 @@ ALLOWED = (
     r'^"%SystemRoot%\\System32\\reg\.exe" query HKLM\\SYSTEM\\MountedDevices$',
 )
 """The only lines in which some of these stand after all. mklink's fails in Wine, and its exit code says so."""
-PROGRAMS = {"certutil", "diskshadow", "vssadmin", "reg", "icacls", "fsutil", "ping", "netstat", "find", "taskkill", "tasklist", "netsh", "powershell"}
+PROGRAMS = {"certutil", "diskshadow", "vssadmin", "reg", "icacls", "fsutil", "ping", "netstat", "find", "taskkill", "tasklist", "netsh", "powershell", "sc"}
 STANDARD = {"systemroot", "errorlevel", "processor_architecture", "processor_architew6432"}
 """The variables that are set in every cmd.exe; the last one only for 32-bit programs."""
 GIVEN = re.compile(r"vss_shadow_set|vsspc_[1-9]\d*")
@@ -61,11 +63,11 @@ VOCABULARY = {
     " program",
     "certutil": "hashfile SHA",
     "reg, vssadmin, diskshadow": "query list shadows shadowstorage s",
+    "sc": "stop delete",
     "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
     "vshadow, dosdev, rsync, ping, netstat": "nw wx script exec e daemon no detach config n",
     "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
-    " architecture there diskshadow missing copy"
-    " vshadow vsspc",
+    " architecture there diskshadow missing copy job map serve hold vshadow vsspc",
 }
 """Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())
@@ -87,7 +89,7 @@ _NAMES = (
     r"\*S-1-5-[\d-]+:(?:\([A-Z]+\))*[A-Z]+",
     r"\b[A-Z]:(?=\s|$|\))",
     r"remoteip=\S+",
-    r"\b(?:vsspc|vshadow)-[0-9a-f]{12}\b",
+    r"\b(?:vsspc|vshadow)-[0-9a-f]{12}(?:-[0-9a-f]{4})?\b",
     r"echo [0-9a-f]{12,}$",
     r"\([A-Z](?: [A-Z]){25}\)",
 )
@@ -131,7 +133,7 @@ def _faults_of_line(line: str, labels: set[str], variables: set[str]) -> Iterato
     bare = re.sub(r'"[^"]*"', '""', line)
     if "&&" in line or "||" in line:
         yield "&& and || run both sides in Wine"
-    elif re.search(r"[&|^]", re.sub(r"2>&1", "", bare)) and not line.endswith("& exit"):
+    elif re.search(r"[&|^]", re.sub(r"2>&1", "", bare)) and not (line.endswith("& exit") or TRIES.fullmatch(line)):
         yield "an operator: one command a line"
     if bare.count("(") != bare.count(")"):
         yield "a block over several lines"
@@ -220,15 +222,14 @@ def rendered(
     made = {
         "prepare": scripts.prepare(volumes),
         "release": scripts.release(names, volumes),
-        "settle": scripts.settle(names, ""),
-        "settle, pid known": scripts.settle(names, str(port)),
+        "settle": scripts.settle(),
         "discard": scripts.discard(),
         "storage": scripts.storage(),
         "keep": scripts.keep([DIGEST, DIGEST[::-1]]),
         "stage": scripts.stage({names.daemon_image: DIGEST, "cygstdc++-6.dll": DIGEST[::-1]}),
     }
     for name, making in makings.items():
-        made[f"hold, {name}"] = scripts.hold(names, volumes, nonce, making)
+        made[f"hold, {name}"] = scripts.hold(names, volumes, nonce, making, names.service("00ff"))
         made[f"held, {name}"] = scripts.held(
             names, volumes, nonce, making, port=port, max_ttl=max_ttl, idle_ttl=idle_ttl
         )

@@ -32,7 +32,7 @@ MAKINGS = {
     "wmi": scripts.shadowcopy(),
     "live": scripts.live(),
 }
-HOLD = {name: scripts.hold(NAMES, VOLUMES, RUN, making) for name, making in MAKINGS.items()}
+HOLD = {name: scripts.hold(NAMES, VOLUMES, RUN, making, NAMES.service("00ff")) for name, making in MAKINGS.items()}
 HELD = {
     name: scripts.held(NAMES, VOLUMES, RUN, making, port=10873, max_ttl=86400, idle_ttl=3600)
     for name, making in MAKINGS.items()
@@ -159,13 +159,16 @@ def test_the_first_look_names_each_missing_volume_and_fails_for_those_that_are_n
     assert look[look.index("exit /b %rc%") :] == ["exit /b %rc%", "exit /b 0"]
 
 
-def test_who_made_the_shadow_copies_is_asked_for_by_its_pid_where_it_has_no_name_of_its_own() -> None:
-    asked = [line for line in scripts.settle(NAMES, "77").splitlines() if "tasklist" in line]
-    assert [re.findall(r'"(\w+ eq [^"]+)"', line) for line in asked] == [
-        ["imagename eq vshadow-0123456789ab.exe"],
-        ["imagename eq cmd.exe", "pid eq 77"],
-    ]
-    assert "cmd.exe" not in scripts.settle(NAMES, "")
+def test_settling_tells_of_a_job_that_still_runs_by_its_output_file_that_cannot_be_deleted() -> None:
+    told = [line for line in scripts.settle().splitlines() if "hold" in line]
+    assert told[-1] == "if exist hold.out echo job=hold"
+    assert told.count("if exist hold.out del /f /q hold.out >nul 2>&1") == 2
+
+
+@pytest.mark.parametrize("name", MAKINGS)
+def test_a_job_that_comes_to_run_after_it_was_told_to_stop_makes_nothing(name: str) -> None:
+    body = HOLD[name].splitlines()
+    assert body[body.index(":main") + 1] == "if exist stop exit /b 0"
 
 
 def test_the_firewall_rule_is_for_our_program_our_port_and_this_server_only() -> None:

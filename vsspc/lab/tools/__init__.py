@@ -8,6 +8,7 @@ from typing import Protocol
 
 from vsspc.lab.faults import Faults
 from vsspc.lab.model import Process, Windows
+from vsspc.lab.services import ServiceManager
 
 MARK = b"VSSPC-LAB-TOOL:"
 AMD64, I386 = 0x8664, 0x14C
@@ -38,6 +39,7 @@ class Site:
     """What is the same for every tool of one lab."""
 
     windows: Windows
+    services: ServiceManager
     faults: Faults
     address: str
     rsync: str

@@ -69,7 +69,7 @@ async def powershell(call: Call) -> int:
         call.err(f"The argument '{path}' to the -File parameter does not exist.")
         return 1
     if slow := call.site.faults.take("powershell-slow"):
-        await asyncio.sleep(slow.number("seconds", 1.0))
+        await slow.hold_up(slow.number("seconds", 1.0))
     try:
         if call.site.faults.has("powershell-constrained"):
             _check_language(Path(call.local(path)).read_text("latin-1"))

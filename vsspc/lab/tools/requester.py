@@ -207,7 +207,7 @@ class Requester:
         call = self._call
         slow = self._take("-slow")
         if slow:
-            await asyncio.sleep(slow.number("seconds", 1.0))
+            await slow.hold_up(slow.number("seconds", 1.0))
         if self._has("-hang"):
             call.windows.events.log(f"{self._name}-hangs", pid=call.process.pid)
             while self._has("-hang"):

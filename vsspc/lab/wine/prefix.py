@@ -26,13 +26,13 @@ from vsspc.lab.wine.installation import Installation, WineUnavailable
 _START_TIMEOUT, _STOP_TIMEOUT = 60.0, 10.0
 _REGISTRY = ("system.reg", "user.reg", "userdef.reg", ".update-timestamp")
 _BRIDGE = "C:\\windows\\system32\\labbridge.exe"
-_WINES_OWN = frozenset(("find", "hostname", "reg", "whoami", "svchost"))
-"""Programs of System32 that are not the lab's: Wine's are good enough, and one thing more that is not our own."""
+_WINES_OWN = frozenset(("find", "hostname", "reg", "sc", "svchost", "whoami"))
+"""Programs of System32 that are not the lab's: Wine's are good enough, and sc speaks to Wine's service manager."""
 _PROGRAMS = SYSTEM_PROGRAMS | SERVER_PROGRAMS
 _OURS = ",".join(f"{tool}.exe" for tool in sorted({*_PROGRAMS.values()} - _WINES_OWN - {CMD}))
 """Wine prefers its own programs in System32, unless it is told otherwise."""
 _BOOT = """
-mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp" && mount --bind "$1" "$0/lab" || exit 1
+mount -t proc proc "$0/proc" && mount -t tmpfs tmpfs "$0/tmp" && mount --rbind "$1" "$0/lab" || exit 1
 chroot "$0" /usr/lib/wine/wine "$2" &
 read -r _
 exec chroot "$0" /usr/lib/wine/wineserver32 -k

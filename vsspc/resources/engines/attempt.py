@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from vsspc.core.errors import SnapshotFailed
 from vsspc.core.words import Kind, Resource, ShadowSet
-from vsspc.resources import jobs
+from vsspc.resources import jobs, service
 from vsspc.resources.engines.engine import Engine
 from vsspc.resources.site import Site
 from vsspc.resources.waiting import poll
 from vsspc.windows import scripts
 from vsspc.windows.answers import HoldFailure, Surroundings, marker_failure
-from vsspc.windows.names import HELD, HOLD_PID, Names
+from vsspc.windows.names import HELD, Names
 
 
 def begin(site: Site, run: str, engine: Engine, seen: Surroundings) -> None:
@@ -30,10 +30,8 @@ def begin(site: Site, run: str, engine: Engine, seen: Surroundings) -> None:
     )
     jobs.put(site, run, "held.cmd", holder)
     site.intend(Resource(Kind.SHADOW_SET, run))
-    for told in (HELD, HOLD_PID):
-        site.transport.delete(names.path(told))
-    pid = jobs.start(site, run, "hold", scripts.hold(names, site.volumes, run, making))
-    jobs.put(site, run, HOLD_PID, str(pid))
+    site.transport.delete(names.path(HELD))
+    jobs.start(site, run, "hold", scripts.hold(names, site.volumes, run, making, service.acquire(site, run)))
 
 
 def is_over(site: Site, run: str) -> bool:

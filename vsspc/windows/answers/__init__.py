@@ -5,7 +5,7 @@ an error of ours.
 from vsspc.windows.answers.console import exit_code, tail, text_of
 from vsspc.windows.answers.mapping import free_letters, map_failure
 from vsspc.windows.answers.prepare import Surroundings, missing_volumes, prepare_failure, surroundings
-from vsspc.windows.answers.release import ReleaseReport, holder_lives, release_report, requester_lives
+from vsspc.windows.answers.release import ReleaseReport, release_report, still_making
 from vsspc.windows.answers.snapshot import (
     HoldFailure,
     diskshadow_failure,
@@ -24,7 +24,6 @@ __all__ = [
     "diskshadow_failure",
     "exit_code",
     "free_letters",
-    "holder_lives",
     "listed_set",
     "made_set",
     "map_failure",
@@ -32,9 +31,9 @@ __all__ = [
     "missing_volumes",
     "prepare_failure",
     "release_report",
-    "requester_lives",
     "shadow_set",
     "shadowcopy_failure",
+    "still_making",
     "surroundings",
     "tail",
     "text_of",

@@ -1,4 +1,4 @@
-"""What is left: the release report, and whether a run's requester still lives."""
+"""What is left: the release report, and the jobs that still run."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ class ReleaseReport:
     mapping_gone: bool
     copies_gone: bool
     markers_left: tuple[str, ...]
+    jobs_left: tuple[str, ...] = ()
+    """Jobs that still ran: what they made since then is not in this report."""
 
     def left(self) -> list[str]:
         """Return what is left, in words; nothing when all is gone."""
@@ -25,7 +27,11 @@ class ReleaseReport:
             (self.mapping_gone, "the drive letter or link"),
             (self.copies_gone, "a persistent shadow copy"),
         ]
-        return [name for gone, name in things if not gone] + [f"a marker folder on {one}" for one in self.markers_left]
+        return [
+            *(name for gone, name in things if not gone),
+            *(f"a marker folder on {one}" for one in self.markers_left),
+            *(f"the job {one}, which still runs" for one in self.jobs_left),
+        ]
 
 
 def release_report(content: bytes) -> ReleaseReport:
@@ -35,24 +41,25 @@ def release_report(content: bytes) -> ReleaseReport:
     documentation of both commands; their words are translated, their codes are not.) Of mapping and shadow copies there
     are lines only where there may be some.
     """
-    values: dict[str, list[str]] = {}
-    for line in text_of(content).splitlines():
-        key, _, value = line.strip().partition("=")
-        values.setdefault(key, []).append(value)
+    values = _values(content)
     return ReleaseReport(
         daemon_gone=values.get("daemon") in (["0"], ["128"]),
         firewall_gone=values.get("firewall") in (["0"], ["1"]),
         mapping_gone="held" not in values.get("mapping", []),
         copies_gone="held" not in values.get("copy", []),
         markers_left=tuple(values.get("marker", [])),
+        jobs_left=tuple(values.get("job", [])),
     )
 
 
-def requester_lives(settle_output: bytes, image: str) -> bool:
-    """Given the output of `settle`, say whether tasklist named the image (quoted, as CSV; absent: translated words)."""
-    return f'"{image}"'.lower() in text_of(settle_output).lower()
+def still_making(settle_output: bytes) -> bool:
+    """Given the output of `settle`, say whether the job `hold` still runs."""
+    return "hold" in _values(settle_output).get("job", [])
 
 
-def holder_lives(settle_output: bytes, pid: str) -> bool:
-    """Given the output of `settle`, say whether the cmd.exe of this PID, that of the job `hold`, still lives."""
-    return bool(pid) and f'"cmd.exe","{pid}"' in text_of(settle_output).lower()
+def _values(content: bytes) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for line in text_of(content).splitlines():
+        key, _, value = line.strip().partition("=")
+        values.setdefault(key, []).append(value)
+    return values

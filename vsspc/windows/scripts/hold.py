@@ -26,25 +26,34 @@ BEAT_TICKS = 16
 """How often the holder looks for connections, in ticks; a power of two only because it reads well."""
 
 
-def hold(names: Names, volumes: Sequence[Volume], nonce: str, making: Making) -> str:
-    """Return the job that makes and holds the shadow copy set: it lives as long as the holder lives."""
-    body = [*making.probe]
+def hold(names: Names, volumes: Sequence[Volume], nonce: str, making: Making, service: str) -> str:
+    """Return the job that makes and holds the shadow copy set: it lives as long as the holder lives.
+
+    One that comes to run only after it was told to stop makes nothing. `service` is the one that starts the run's jobs.
+    """
+    body = [f"if exist {STOP} exit /b 0", *making.probe]
     for volume in volumes:
         marker = names.marker(volume.name, BEFORE)
         body += [
             rf'md "{volume.name}\{names.marker_folder}"',
             f'>"{marker}" echo {nonce}',
-            f'if not exist "{marker}" echo marker={volume.name}',
-            f'if not exist "{marker}" exit /b {MARKER_FAILED}',
+            # On a full disk the file is there, and empty.
+            rf'"{SYSTEM}\find.exe" "{nonce}" "{marker}" >nul',
+            f"if errorlevel 1 echo marker={volume.name}",
+            f"if errorlevel 1 exit /b {MARKER_FAILED}",
         ]
     body += [*making.make, "call release.cmd", "exit /b %rc%"]
-    # Nobody came back for the run: its folder goes too, our owner file, and the folders above if they are empty. All on
-    # one line with `exit`, since the script that cmd would go on reading is gone. The owner file goes after the run, so
-    # that no other server begins before. A program that was just ended may keep its file for a moment: hence five tries.
+    # Nobody came back for the run: its service goes too (which is there if pre was killed), its folder, our owner file,
+    # and the folders above if they are empty. The folder goes on one line with `exit`, since the script that cmd would go
+    # on reading is gone then. The owner file goes after the run, so that no other server begins before. A program that
+    # was just ended may keep its file for a moment: hence five tries.
     folder, owner = rf'"%SystemRoot%\{names.folder}"', rf'"%SystemRoot%\{OWNER_FILE}"'
-    wait = rf'"{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul'
+    program, wait = rf'"%SystemRoot%\{service}.exe"', rf'"{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul'
     farewell = [
         "if not exist expired exit /b 0",
+        rf'"{SYSTEM}\sc.exe" stop {service} >nul',
+        rf'"{SYSTEM}\sc.exe" delete {service} >nul',
+        f"for %%N in (1 2 3 4 5) do (del /f /q {program} & if exist {program} {wait})",
         f"if exist {RECORD} exit /b 0",  # a persistent shadow copy that could not be deleted: whoever comes may try
         rf'"{SYSTEM}\find.exe" "{names.run}" {owner} >nul',
         "set ours=%errorlevel%",
@@ -112,7 +121,8 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
     """Return the script that takes everything of the run down but the folder, and shadow copies that their maker holds.
 
     The holder calls it at its end; the job `settle` calls it when there is no holder any more. Safe to repeat. It reports
-    in RELEASE_REPORT: exit codes of taskkill (128: no such process) and netsh (1: no such rule), and what is left.
+    in RELEASE_REPORT: exit codes of taskkill (128: no such process) and netsh (1: no such rule), and what is left. A job
+    that still runs is left too: what it makes after this would stay.
     """
     lines = [
         "@echo off",
@@ -120,8 +130,10 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
         f'cd /d "{names.full("").rstrip(chr(92))}"',
         rf'"{SYSTEM}\taskkill.exe" /f /t /im {names.daemon_image} >nul 2>&1',
         ">release.tmp echo daemon=%errorlevel%",
+        *_still_runs("map", ">>release.tmp"),
         "if exist unmap.cmd call unmap.cmd",
         "if exist discard.cmd call discard.cmd",
+        *_still_runs("serve", ">>release.tmp"),  # its daemon was ended just now
         rf'"{SYSTEM}\netsh.exe" advfirewall firewall delete rule name="{names.rule}" >nul 2>&1',
         ">>release.tmp echo firewall=%errorlevel%",
         "if exist rsyncd.secrets del /f /q rsyncd.secrets",
@@ -144,11 +156,23 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
     )
 
 
-def settle(names: Names, pid: str) -> str:
-    """Return the job for a run without a holder: release all, then tell whether what made its shadow copies still lives.
+def settle() -> str:
+    """Return the job for a run without a holder: tell whether what makes its shadow copies still runs, and release all.
 
-    `pid` is that of the job `hold`, "" when it is not known: only vshadow has an image name of its own.
+    It tells `job=hold` then: what is made after the release, the job `hold` releases itself at its end.
     """
-    tasklist = rf'"{SYSTEM}\tasklist.exe" /fi'
-    known = [f'{tasklist} "imagename eq cmd.exe" /fi "pid eq {pid}" /fo csv /nh'] if pid else []
-    return job("settle", ["call release.cmd", f'{tasklist} "imagename eq {names.requester_image}" /fo csv /nh', *known])
+    return job("settle", ["call release.cmd", *_still_runs("hold", "")])
+
+
+def _still_runs(name: str, where: str) -> list[str]:
+    """Return the lines that tell of a job of the run that has not ended: its output file cannot be deleted.
+
+    cmd.exe opens it for itself and all that it starts, and does not share deletion.
+    """
+    delete = f"if exist {name}.out del /f /q {name}.out >nul 2>&1"
+    return [
+        delete,
+        rf'if exist {name}.out "{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul',
+        delete,
+        f"if exist {name}.out {where} echo job={name}".replace("  ", " "),
+    ]
