@@ -80,7 +80,7 @@ def _ended_within(site: Site, run: str, job: str, seconds: float) -> bool:
     """Wait so long for a job to end by itself; say whether it did."""
     limit = Deadline.after(site.clock.now(), seconds, "the job's time").sooner(site.deadline)
     try:
-        poll(site.clock, limit, lambda: jobs.result(site, run, job), f"the end of the job {job}")
+        poll(site.clock, limit, lambda: jobs.has_ended(site, run, job) or None, f"the end of the job {job}")
     except DeadlineExceeded:
         if site.deadline.spent(site.clock.now()):
             raise

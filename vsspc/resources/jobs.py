@@ -64,6 +64,11 @@ def result(site: Site, run: str, job: str) -> JobResult | None:
     return JobResult(code, output)
 
 
+def has_ended(site: Site, run: str, job: str) -> bool:
+    """Say whether the job has a result, whatever stands in it: on a full disk its exit-code file is empty."""
+    return any(site.transport.list(Names(run).folder, f"{job}.rc"))
+
+
 def wait(site: Site, run: str, job: str) -> JobResult:
     """Return the job's result, once it has one. Raise DeadlineExceeded at the step's deadline."""
     return poll(site.clock, site.deadline, lambda: result(site, run, job), f"the job {job}")

@@ -36,6 +36,8 @@ def tail(output: bytes) -> str:
 def exit_code(content: bytes) -> int:
     """Given the bytes of an exit-code file, return the code as an unsigned 32-bit number. Raise RemoteCommandFailed."""
     word = content[:64].strip()
+    if not word:
+        raise RemoteCommandFailed("an exit-code file on the host is empty", advice="Is the host's system drive full?")
     if not re.fullmatch(rb"-?\d{1,10}", word):
         raise RemoteCommandFailed(f"an exit-code file on the host holds {word[:40]!a}")
     return int(word) & 0xFFFFFFFF
