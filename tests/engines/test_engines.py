@@ -5,102 +5,48 @@ VSS, PowerShell and diskshadow are the lab's, played from their documentation; S
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-from pathlib import Path
-
 import pytest
 
 from tests.conftest import LabFactory
-from tests.contract.run_contract import CLIENT, NOW, THEN, VSSPC, Run
-from vsspc.lab.process import LabProcess
+from tests.contract.run_contract import MAIL, NOW, THEN
+from tests.engines.driver import ENGINES, TWO, EngineRun
 
-ENGINES = ["vshadow", "diskshadow", "wmi"]
 FOLDER = r"C:\Mounts\Data"
-TWO = ("C:", "D:")
 SQL_WRITER = "{a65faa63-5ea8-4ebc-9dbd-a0c4db26912a}"
-
-
-class EngineRun(Run):
-    """A run whose settings of the host are given on the command line."""
-
-    def __init__(self, lab: LabProcess, **settings: str) -> None:
-        super().__init__(lab)
-        self.settings = settings
-
-    def start(self, verb: str, *arguments: str) -> subprocess.Popen[str]:
-        told = [word for key, value in self.settings.items() for word in ("--set", f"{key}={value}")]
-        command = [str(VSSPC), "--config", str(self.lab.config), verb, "--client", CLIENT, "--host", self.lab.address]
-        return subprocess.Popen(
-            [*command, *told, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def killed_at(self, event: str) -> None:
-        """Start pre, and kill it once something happened on the host."""
-        process = self.start("pre")
-        self.lab.events.wait_for(event, timeout=30)
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=10)
-
-    def log(self) -> list[dict[str, object]]:
-        """Return the events of the JSON log."""
-        file = next(self.lab.state.rglob("vsspc.jsonl"))
-        return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-
-    def serves(self, into: Path, modules: dict[str, str], content: str) -> None:
-        """Every module has that file as it was then."""
-        for module, file in modules.items():
-            assert self.fetch(f"{module}/{file}", into) == content.encode(), module
-
-
-def ended(run: Run, code: int = 0, *, transfer_ok: bool = True) -> str:
-    """Run post: it ends with that code, and leaves nothing."""
-    process = run.start("post", "--xfer-ok", str(int(transfer_ok)))
-    output, _ = process.communicate(timeout=60)
-    status = process.returncode
-    assert status == code, output
-    assert run.left() == {}
-    assert run.session() == {}
-    return output
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("language", ["english", "german", "japanese"])
 def test_two_volumes_of_the_past_are_served_and_nothing_is_left(
-    lab_factory: LabFactory, tmp_path: Path, engine: str, language: str
+    lab_factory: LabFactory, engine: str, language: str
 ) -> None:
     run = EngineRun(lab_factory(volumes=TWO, options=("--language", language)), engine=engine)
     code, output = run.pre()
     assert code == 0, output
-    run.serves(tmp_path, {"C": "file.txt", "D": "file.txt"}, THEN)
-    assert run.fetch("C/Users/Ada/mail.pst", tmp_path) == bytes(range(256)) * 999, "a locked file"
+    run.serves({"C": "file.txt", "D": "file.txt"}, THEN)
+    assert run.fetch("C/Users/Ada/mail.pst") == MAIL, "a locked file"
     assert (f"shadow copies by {engine}" in output, "NOT of one instant" in output) == (True, engine == "wmi"), output
-    ended(run)
+    run.ended()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pre_that_was_killed_while_the_copies_were_made_is_settled_by_the_next_one(
-    lab_factory: LabFactory, tmp_path: Path, engine: str
+    lab_factory: LabFactory, engine: str
 ) -> None:
     run = EngineRun(lab_factory(volumes=TWO), engine=engine)
     run.lab.inject(f"{engine}-slow", seconds=3, times=2)
     run.killed_at(f"{engine}-creating")
     code, output = run.pre()
     assert code == 0, output
-    run.serves(tmp_path, {"C": "file.txt", "D": "file.txt"}, THEN)
-    ended(run)
+    run.serves({"C": "file.txt", "D": "file.txt"}, THEN)
+    run.ended()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pre_that_was_killed_with_the_copies_made_is_taken_down_by_post(lab_factory: LabFactory, engine: str) -> None:
     run = EngineRun(lab_factory(volumes=TWO), engine=engine)
     run.killed_at("letter-defined")
-    ended(run, transfer_ok=False)
+    run.ended(transfer_ok=False)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -110,7 +56,7 @@ def test_after_a_restart_of_the_host_post_tells_and_leaves_nothing(lab_factory: 
     assert code == 0, output
     run.lab.reboot()
     assert bool(run.lab.inventory()["shadow_copies"]) is (engine == "wmi"), "persistent copies live on"
-    assert "SnapshotVanished" in ended(run, 35)
+    assert "SnapshotVanished" in run.ended(35)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -124,29 +70,28 @@ def test_a_host_that_the_server_forgets_cleans_up_by_itself(lab_factory: LabFact
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_volume_in_a_folder_is_served_under_a_name_of_its_own(
-    lab_factory: LabFactory, tmp_path: Path, engine: str
+    lab_factory: LabFactory, engine: str
 ) -> None:
     run = EngineRun(lab_factory(volumes=("C:", FOLDER)), engine=engine)
     code, output = run.pre()
     assert code == 0, output
-    run.serves(tmp_path, {"C": "file.txt", "C_Mounts_Data": "file.txt"}, THEN)
-    ended(run)
+    run.serves({"C": "file.txt", "C_Mounts_Data": "file.txt"}, THEN)
+    run.ended()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", ["fat32", "locked", "subst"])
 def test_a_volume_that_cannot_be_copied_is_named(lab_factory: LabFactory, engine: str, kind: str) -> None:
     run = EngineRun(lab_factory(volumes=("C:", f"E:={kind}")), engine=engine)
-    process = run.start("pre")
-    output, _ = process.communicate(timeout=60)
-    assert (process.returncode, "VolumeUnsupported" in output) == (34, True), output
+    code, output = run.pre()
+    assert (code, "VolumeUnsupported" in output) == (34, True), output
     assert "E:" in output.splitlines()[-1], output
     assert run.left() == {}
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_optional_volume_that_cannot_be_copied_is_left_out_with_a_warning(
-    lab_factory: LabFactory, tmp_path: Path, engine: str
+    lab_factory: LabFactory, engine: str
 ) -> None:
     volumes = ("C:", "D:=fat32", "E:=locked")
     run = EngineRun(lab_factory(volumes=volumes), engine=engine)
@@ -157,20 +102,20 @@ def test_an_optional_volume_that_cannot_be_copied_is_left_out_with_a_warning(
     for letter in "DEG":
         assert f"the volume {letter}: is left out of this backup" in output, output
     assert "rsync module C at" in output
-    run.serves(tmp_path, {"C": "file.txt"}, THEN)
-    ended(run)
+    run.serves({"C": "file.txt"}, THEN)
+    run.ended()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_links_do_where_powershell_is_constrained_and_there_is_no_dosdev(
-    lab_factory: LabFactory, tmp_path: Path, engine: str
+    lab_factory: LabFactory, engine: str
 ) -> None:
     run = EngineRun(lab_factory(volumes=("C:", "D:", FOLDER), options=("--without", "dosdev.exe")), engine=engine)
     run.lab.inject("powershell-constrained")
     code, output = run.pre()
     assert code == 0, output
-    run.serves(tmp_path, {"C": "file.txt", "D": "file.txt", "C_Mounts_Data": "file.txt"}, THEN)
-    ended(run)
+    run.serves({"C": "file.txt", "D": "file.txt", "C_Mounts_Data": "file.txt"}, THEN)
+    run.ended()
 
 
 @pytest.mark.parametrize(
@@ -185,19 +130,19 @@ def test_links_do_where_powershell_is_constrained_and_there_is_no_dosdev(
     ],
 )
 def test_auto_comes_to_the_engine_that_works_here(
-    lab_factory: LabFactory, tmp_path: Path, options: tuple[str, ...], engine: str
+    lab_factory: LabFactory, options: tuple[str, ...], engine: str
 ) -> None:
     run = EngineRun(lab_factory(volumes=TWO, options=options))
     code, output = run.pre()
     assert code == 0, output
     assert [event["engine"] for event in run.log() if event["event"] == "engine"][-1] == engine
-    run.serves(tmp_path, {"C": "file.txt", "D": "file.txt"}, THEN)
-    ended(run)
+    run.serves({"C": "file.txt", "D": "file.txt"}, THEN)
+    run.ended()
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_live_disk_is_served_with_both_consents_only_and_every_line_says_so(
-    lab_factory: LabFactory, tmp_path: Path, engine: str
+    lab_factory: LabFactory, engine: str
 ) -> None:
     run = EngineRun(lab_factory(volumes=TWO), engine=engine, policy="prefer")
     run.lab.inject("vss", hresult="0x8004230f", times=None)
@@ -210,8 +155,8 @@ def test_the_live_disk_is_served_with_both_consents_only_and_every_line_says_so(
     lines = output.splitlines()
     first = next(number for number, line in enumerate(lines) if "LIVE" in line)
     assert all("LIVE" in line for line in lines[first:]), output
-    run.serves(tmp_path, {"C": "file.txt", "D": "file.txt"}, NOW)
-    assert "LIVE" in ended(run)
+    run.serves({"C": "file.txt", "D": "file.txt"}, NOW)
+    assert "LIVE" in run.ended()
 
 
 def test_writers_that_failed_are_listed_and_those_that_are_left_out_are_not_asked(lab_factory: LabFactory) -> None:
@@ -224,7 +169,7 @@ def test_writers_that_failed_are_listed_and_those_that_are_left_out_are_not_aske
     run.settings["exclude_writers"] = f'["{SQL_WRITER}"]'
     code, output = run.pre()
     assert code == 0, output
-    ended(run)
+    run.ended()
 
 
 @pytest.mark.parametrize("exclude", [True, False])
@@ -238,4 +183,4 @@ def test_diskshadow_makes_a_copy_backup_with_the_writers_that_are_not_left_out(
     code, output = run.pre()
     assert "COPY backup" in output, output
     assert code == (0 if exclude else 32), output
-    ended(run, transfer_ok=exclude)
+    run.ended(transfer_ok=exclude)
