@@ -93,7 +93,7 @@ def test_a_signal_undoes_the_run(rehearsal: Rehearsal, number: signal.Signals) -
 
 
 def test_the_server_never_comes_back_and_the_host_ends_the_run_after_max_ttl(rehearsal: Rehearsal) -> None:
-    rehearsal.lab.configure(max_ttl='"30s"', idle_ttl='"30s"')  # 3 s of the lab's time
+    rehearsal.lab.configure(max_ttl='"30s"')  # 3 s of the lab's time
     succeed(rehearsal.pre())
     assert any(rehearsal.lab.inventory().values())
     until(lambda: not any(rehearsal.lab.inventory().values()), "the dead man's switch")

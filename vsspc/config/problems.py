@@ -147,11 +147,6 @@ _RULES = (
         lambda t: t.teardown_reserve >= t.pre_timeout,
         lambda t: f"pre_timeout = {_time(t.pre_timeout)} must be longer than teardown_reserve = {_time(t.teardown_reserve)}",
     ),
-    _Rule(
-        (("idle_ttl",), ("max_ttl",)),
-        lambda t: t.idle_ttl > t.max_ttl,
-        lambda t: f"idle_ttl = {_time(t.idle_ttl)} is longer than max_ttl = {_time(t.max_ttl)}",
-    ),
     _Rule((("volumes",),), lambda t: bool(_twice(t)), _twice),
     *(_retry_rule(name) for name in ("connect", "snapshot", "release")),
 )

@@ -140,7 +140,6 @@ def test_every_new_key_reaches_the_settings(tmp_path: Path) -> None:
             'pre_timeout = "60s"',
             "line 2: defaults.pre_timeout: pre_timeout = 1m must be longer than teardown_reserve = 1m30s",
         ),
-        ('max_ttl = "30m"', "line 2: defaults.max_ttl: idle_ttl = 1h is longer than max_ttl = 30m"),
         ("live = true", 'line 2: defaults.live: live needs policy = "prefer"'),
         (f'exclude_writers = ["{GUID}"]', "line 2: defaults.exclude_writers: exclude_writers needs writers = true"),
         (
