@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import rehearsal_factory
 from vsspc.lab.backuppc import FRAGMENT, SHIMS, BackupPC, DumpResult, PerlValue, caller_or_backuppc, fragment, give
 
+__all__ = ["HOST", "Site", "contents", "rehearsal_factory"]
 HOST = "winbox"
 
 # Does for BackupPC what `vsspc pre` and `vsspc post` do, with an ordinary folder: a real rsyncd with a one-time
