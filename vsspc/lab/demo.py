@@ -310,11 +310,12 @@ class Demo:
             self.check(f"{kind}: BackupPC calls it complete", False, f"it ended as {result.state}")
             print(result.pc_log, result.xferlog, sep="\n", file=sys.stderr)
             return
-        errors = result.newest.transfer_errors
+        errors, engine = result.newest.transfer_errors, re.search(r"shadow copies by (\w+)", result.xferlog)
         self.check(
             f"{kind}: BackupPC calls it complete",
             result.newest.type == ("full" if full else "incr") and errors == 0,
-            f"{result.newest.files} files, {result.newest.size / 1e6:.1f} MB, {errors} errors, {result.seconds:.1f} s",
+            f"{result.newest.files} files, {result.newest.size / 1e6:.1f} MB, {errors} errors, {result.seconds:.1f} s, "
+            f"by {engine[1] if engine else 'no engine'}",
         )
         found = self._extract(HOST, result, kind)
         self.check(
@@ -417,7 +418,7 @@ def verdict(checks: Sequence[Check]) -> int:
     return 0 if checks and all(check.holds for check in checks) else 1
 
 
-def rehearse(folder: Path, *, real_paexec: bool) -> list[Check]:
+def rehearse(folder: Path, *, real_paexec: bool, engine: str) -> list[Check]:
     """Run the whole demo in a folder, on the lab's first or second tier, and return the table's lines."""
     vsspc = Path(os.environ.get("VSSPC_BIN") or Path(sys.executable).with_name("vsspc"))
     user = caller_or_backuppc([vsspc, SHIMS / "vsspc-pre", SHIMS / "VSSPC.pm", Path(__file__)])
@@ -430,7 +431,16 @@ def rehearse(folder: Path, *, real_paexec: bool) -> list[Check]:
         backuppc = stack.enter_context(BackupPC(folder / "backuppc", user=user, environment=environment))
         say(f"a BackupPC server, process {backuppc.server_pid}, user {user}")
         settings = FRAGMENT.read_text(encoding="utf-8")
-        backuppc.add_host(HOST, fragment(settings, shims=SHIMS, state_dir=state_dir, ClientNameAlias=lab.address))
+        backuppc.add_host(
+            HOST,
+            fragment(
+                settings,
+                shims=SHIMS,
+                state_dir=state_dir,
+                ClientNameAlias=lab.address,
+                DumpPreUserCmd=f"{SHIMS}/vsspc-pre --client $client --host $hostIP --type $type --set engine={engine}",
+            ),
+        )
         populate(lab.volume())
         lab.lock("C:\\" + LOCKED.replace("/", "\\"))
         demo = Demo(folder, lab, backuppc, vsspc, state_dir)
@@ -458,13 +468,14 @@ def main() -> int:
     """Run the demo, print the table and return the exit status."""
     options = argparse.ArgumentParser(prog="demo", description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--real-paexec", action="store_true", help="with the real PAExec in Wine, in place of ours")
+    options.add_argument("--engine", default="auto", help="what makes the shadow copies: auto, vshadow, diskshadow, wmi [auto]")
     chosen = options.parse_args()
     began = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that everything is taken down
     with tempfile.TemporaryDirectory(prefix="vsspc-demo-") as name:
         Path(name).chmod(0o755)  # BackupPC runs as another user when we are root
         try:
-            checks = rehearse(Path(name), real_paexec=chosen.real_paexec)
+            checks = rehearse(Path(name), real_paexec=chosen.real_paexec, engine=chosen.engine)
         except (BackupPCError, LabFailed, OSError, subprocess.SubprocessError) as error:
             print(f"demo: FAILED: {error}")
             return 1
