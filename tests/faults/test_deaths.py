@@ -139,6 +139,8 @@ def test_post_twice_at_once_and_once_more(rehearsal: Rehearsal) -> None:
 
 
 def test_the_link_is_cut_during_pre(rehearsal: Rehearsal) -> None:
+    # On a busy machine the host's SMB server takes its time to come back.
+    rehearsal.lab.configure(retry__connect='{ attempts = 20, wait = "0.2s", cap = "0.5s" }')
     rehearsal.lab.inject("vshadow-slow", seconds=1)
     pre = rehearsal.pre()
     rehearsal.lab.events.wait_for("vshadow-creating")
