@@ -86,7 +86,7 @@ class ModelDriver:
         return found.get(name)
 
     def fail_shadow_copies(self, hresult: int) -> None:
-        self.host.hold_result = (2, f"- Returned HRESULT = 0x{hresult:08x}\r\n".encode())
+        self.host.vss_fails = dict.fromkeys(self.host.volumes, hresult)
 
     def take_port(self) -> None:
         self.host.taken_ports.add(self.server.settings.rsync_port)

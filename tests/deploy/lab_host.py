@@ -6,7 +6,8 @@ import os
 import random
 import subprocess
 
-from tests.contract.run_contract import CLIENT, NOW, VSSPC, Run
+from tests.contract.lab_driver import CLIENT, VSSPC, LabDriver
+from tests.contract.run_contract import MAIL, NOW, THEN
 from tests.deploy.world import digest
 from vsspc.lab.process import LabProcess
 
@@ -14,11 +15,13 @@ KEEP = ("--set", 'bundle_on_host="keep"')
 LARGE = 8 << 20
 
 
-class DeployHost(Run):
+class DeployHost(LabDriver):
     """A host, its bundle of more than 8 MB, and what is sent to it."""
 
     def __init__(self, lab: LabProcess) -> None:
         super().__init__(lab)
+        self.place(r"C:\file.txt", THEN)
+        self.place(r"C:\Users\Ada\mail.pst", MAIL, locked=True)
         library = self.lab.bundle / "cygwin1.dll"
         library.write_bytes(library.read_bytes() + random.Random(1).randbytes(LARGE))
         self.root = self.lab.volume() / "Windows"
@@ -47,7 +50,7 @@ class DeployHost(Run):
         """Run `pre` with the store, then change the live file."""
         code, output = self.command("pre", "--client", CLIENT, "--host", self.lab.address, *KEEP)
         assert code == 0, output
-        (self.lab.volume() / "file.txt").write_text(NOW)
+        self.place(r"C:\file.txt", NOW)
 
     def bundle(self) -> dict[str, bytes]:
         """Return the bundle's files, by the names that they have in the store."""

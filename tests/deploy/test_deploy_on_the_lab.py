@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import LabFactory
-from tests.contract.run_contract import THEN
+from tests.contract.run_contract import MAIL, THEN
 from tests.deploy.counter import Counter
 from tests.deploy.lab_host import LARGE, DeployHost
 from tests.deploy.world import digest
@@ -28,7 +28,7 @@ def counter(host: DeployHost) -> Iterator[Counter]:
         yield counting
 
 
-def test_deployed_once_and_run_from_there_byte_for_byte(host: DeployHost, counter: Counter, tmp_path: Path) -> None:
+def test_deployed_once_and_run_from_there_byte_for_byte(host: DeployHost, counter: Counter) -> None:
     code, output = host.deploy()
     assert code == 0, output
     assert counter.taken() > LARGE
@@ -39,10 +39,10 @@ def test_deployed_once_and_run_from_there_byte_for_byte(host: DeployHost, counte
     assert (code, "verified; 0 bytes were uploaded" in output) == (0, True), output
     assert counter.taken() < LARGE / 20
     for _ in range(2):
-        (host.lab.volume() / "file.txt").write_text(THEN)
+        host.place(r"C:\file.txt", THEN)
         host.kept()
-        assert host.fetch("C/file.txt", tmp_path) == THEN.encode()
-        assert host.fetch("C/Users/Ada/mail.pst", tmp_path) == bytes(range(256)) * 999
+        assert host.fetch("C/file.txt") == THEN
+        assert host.fetch("C/Users/Ada/mail.pst") == MAIL
         code, output = host.post()
         assert code == 0, output
         assert counter.taken() < LARGE / 20, "the programs are not sent for a run"
@@ -54,28 +54,28 @@ def test_deployed_once_and_run_from_there_byte_for_byte(host: DeployHost, counte
 
 @pytest.mark.parametrize("options", [("--language", "german"), ("--language", "japanese")])
 def test_a_run_deploys_by_itself_and_finds_what_was_tampered_with(
-    lab_factory: LabFactory, tmp_path: Path, options: tuple[str, ...]
+    lab_factory: LabFactory, options: tuple[str, ...]
 ) -> None:
     host = DeployHost(lab_factory(options=options))
     host.kept()
     assert host.stored() == host.bundle()
     assert host.post()[0] == 0
     host.spoil("rsync.exe")
-    (host.lab.volume() / "file.txt").write_text(THEN)
+    host.place(r"C:\file.txt", THEN)
     host.kept()
-    assert host.fetch("C/file.txt", tmp_path) == THEN.encode()
+    assert host.fetch("C/file.txt") == THEN
     assert host.stored() == host.bundle()
     assert host.post()[0] == 0
     host.assert_only_store()
 
 
-def test_a_run_is_undisturbed_by_a_deployment_of_other_programs(host: DeployHost, tmp_path: Path) -> None:
+def test_a_run_is_undisturbed_by_a_deployment_of_other_programs(host: DeployHost) -> None:
     host.kept()
     library = host.lab.bundle / "cygz.dll"
     library.write_bytes(library.read_bytes() + b"a newer one")
     code, output = host.deploy()
     assert code == 0, output
-    assert host.fetch("C/file.txt", tmp_path) == THEN.encode()
+    assert host.fetch("C/file.txt") == THEN
     code, output = host.post()
     assert code == 0, output
     assert host.stored().keys() > host.bundle().keys(), "nothing goes while a run is there"

@@ -6,19 +6,19 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from tests.deploy.portable import portable
 from tests.deploy.world import BUNDLE, DeployWorld, Puts, digest, make_bundle
-from tests.fakes.windows import FakeRsync, Faults, Killed, owner_of
+from tests.fakes.windows import owner_of
+from tests.fakes.world import HOST, SETTINGS, Killed
+from tests.matrix.faults import KILLS, Fault, Injection, Kind
 from vsspc.core.errors import (
     BundleIncomplete,
     LeaseHeld,
     RemoteCommandFailed,
     RemoteFileExists,
-    SessionLost,
     VsspcError,
 )
 from vsspc.core.settings import Bundle
@@ -170,32 +170,29 @@ def test_a_run_that_waits_is_not_disturbed(world: DeployWorld) -> None:
     world.assert_only_store()
 
 
-KINDS: dict[str, Callable[[], BaseException]] = {
-    "error": lambda: RemoteCommandFailed("injected"),
-    "link": lambda: SessionLost("link lost"),
-    "kill": Killed,
-    "fault": lambda: KeyError("a fault of ours"),
-}
+KINDS = (
+    Kind.ERROR_BEFORE, Kind.ERROR_AFTER, Kind.LINK_BEFORE, Kind.LINK_AFTER, Kind.KILL_BEFORE, Kind.KILL_AFTER,
+    Kind.BUG_BEFORE, Kind.BUG_AFTER,
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_deployment_that_ends_anywhere_beside_a_run_leaves_the_run_and_its_post_as_they_were(
-    tmp_path: Path, kind: str, when: str
+    kind: Kind
 ) -> None:
     for number in itertools.count():
-        world = DeployWorld(tmp_path / str(number))
+        world = DeployWorld()
         lease = world.pre()
         other = make_bundle(cygz=b"a newer one")
-        world.inject(Faults(**{when: {number: KINDS[kind]()}}))
+        world.around = injection = Injection((Fault(number, kind),))
         try:
             world.deploy(other)
         except (VsspcError, Killed):
             pass
-        if world.faults.count <= number:
+        if injection.count <= number:
             assert number > 10
             return
-        where = f"{kind} {when} effect {number}"
+        where = f"{number}:{kind} {injection.names[number]}"
         world.assert_whole()
         world.assert_runs(lease)
         assert world.lease().state is State.WAIT, where
@@ -203,28 +200,27 @@ def test_a_deployment_that_ends_anywhere_beside_a_run_leaves_the_run_and_its_pos
         world.assert_only_store()
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("next_is", ["deploy", "run"])
 def test_a_deployment_that_ends_anywhere_leaves_whole_files_and_the_next_command_works(
-    tmp_path: Path, kind: str, when: str, next_is: str
+    kind: Kind, next_is: str
 ) -> None:
     for number in itertools.count():
-        world = DeployWorld(tmp_path / str(number))
+        world = DeployWorld()
         old = make_bundle(rsync=b"an old one", cygz=b"an old one")
         world.deploy(old)
-        world.inject(Faults(**{when: {number: KINDS[kind]()}}))
+        world.around = injection = Injection((Fault(number, kind),))
         failed = False
         try:
             world.deploy()
         except (VsspcError, Killed):
             failed = True
-        if world.faults.count <= number:
+        if injection.count <= number:
             assert number > 15
             return
-        where = f"{kind} {when} effect {number}"
+        where = f"{number}:{kind} {injection.names[number]}"
         world.assert_whole()
-        if failed and kind != "kill":
+        if failed and kind not in KILLS and "save" not in {one.effect for one in injection.fired}:
             assert world.lease().state in (State.CLOSED, State.OWING), where
         if world.lease().state is State.CLOSED:
             world.assert_only_store()
@@ -237,24 +233,22 @@ def test_a_deployment_that_ends_anywhere_leaves_whole_files_and_the_next_command
         world.assert_only_store()
 
 
-def test_another_servers_hold_is_respected(tmp_path: Path) -> None:
-    ours, theirs = DeployWorld(tmp_path / "ours"), DeployWorld(tmp_path / "theirs")
-    theirs.host = theirs.transports.host = ours.host
-    theirs.ports = replace(theirs.ports, rsync=FakeRsync(ours.host), server="other-server", clock=ours.time,
-                           token=lambda size: "f" * 2 * size)  # fmt: skip
-    lease = ours.pre()
-    for command in (theirs.deploy, theirs.remove):
+def test_another_servers_hold_is_respected() -> None:
+    world = DeployWorld(2)
+    theirs = world.servers[1]
+    lease = world.pre()
+    for command in (lambda: world.deploy(server=theirs), lambda: world.remove(theirs)):
         with pytest.raises(LeaseHeld, match="this-server"):
             command()
-    ours.assert_runs(lease)
-    ours.time.hand += ours.settings.max_ttl + 1
-    theirs.deploy()
+    world.assert_runs(lease)
+    world.time.hand += SETTINGS.max_ttl + 1
+    world.deploy(server=theirs)
     with pytest.raises(LeaseHeld, match="no longer holds the host"):
-        ours.deploy()
+        world.deploy()
 
 
 def test_another_command_of_this_server_is_respected(world: DeployWorld) -> None:
-    with world.state.lock("winbox", "pre", 0.0), pytest.raises(LeaseHeld):
+    with world.server.state.lock(HOST, "pre", 0.0), pytest.raises(LeaseHeld):
         world.deploy()
     assert world.transports.opened == 0
 
@@ -279,13 +273,13 @@ def test_a_store_that_is_not_ours_is_refused_and_left_alone_and_runs_upload(worl
     root.make_parents(rf"{STORE}\x", 0.0)
     if what == "file":
         root.folders.discard(STORE)
-        root.files[STORE] = b"theirs"
+        world.host.write(rf"C:\Windows\{STORE}", b"theirs")
     elif what == "link":
         world.host.links[rf"C:\Windows\{STORE}"] = r"\Device\HarddiskVolume9"
     elif what == "folder":
-        root.folders.add(rf"{STORE}\{'0' * 64}")
+        world.host.make_folder(rf"C:\Windows\{STORE}\{'0' * 64}")
     else:
-        root.files[rf"{STORE}\evil.dll"] = b"theirs"
+        world.host.write(rf"C:\Windows\{STORE}\evil.dll", b"theirs")
     before = dict(root.files)
     for command in (world.deploy, world.remove):
         with pytest.raises(RemoteFileExists, match="is not ours"):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from pathlib import Path
 
 from tests.deploy.portable import portable
 from tests.fakes.transport import FakeTransport
-from tests.unit.engine.test_run import World
+from tests.fakes.world import SETTINGS, Process, Server, World
 from vsspc import deploy
 from vsspc.core.settings import Bundle
 from vsspc.core.words import Lease
@@ -39,20 +38,23 @@ def digest(data: bytes) -> str:
 
 
 class DeployWorld(World):
-    """One server and one host that keeps the bundle."""
+    """Servers whose runs keep their bundle on the host."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.settings = replace(self.settings, bundle_on_host="keep")
+    def __init__(self, servers: int = 1) -> None:
+        super().__init__(servers)
+        for server in self.servers:
+            server.settings = replace(SETTINGS, bundle_on_host="keep")
         self.uploads: list[Upload] = []
 
-    def deploy(self, bundle: Bundle = BUNDLE) -> None:
+    def deploy(self, bundle: Bundle = BUNDLE, server: Server | None = None) -> None:
         """Do what `vsspc deploy` does, once the bundle is read."""
-        deploy.bring(Visit(self.settings, self.ports), bundle, deploy.check(bundle), self.uploads.append)
+        with self.life(self.process("deploy", server)) as process:
+            deploy.bring(_visit(process), bundle, deploy.check(bundle), self.uploads.append)
 
-    def remove(self) -> bool:
+    def remove(self, server: Server | None = None) -> bool:
         """Do what `vsspc deploy --remove` does."""
-        return deploy.take_away(Visit(self.settings, self.ports))
+        with self.life(self.process("deploy", server)) as process:
+            return deploy.take_away(_visit(process))
 
     def pre(self, bundle: Bundle = BUNDLE) -> Lease:
         return super().pre(bundle)
@@ -89,6 +91,10 @@ class DeployWorld(World):
         assert left == []
         assert self.host.foreign_intact()
         assert self.lease().held == ()
+
+
+def _visit(process: Process) -> Visit:
+    return Visit(process.server.settings, process.ports)
 
 
 class Puts:

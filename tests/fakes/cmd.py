@@ -386,9 +386,7 @@ class Cmd:
         return None
 
     def _child(self, path: str, body: Callable[[Process], Body]) -> Steps:
-        child = self.host.processes.start(path, self.process, self.process.cwd, body)
-        if self.out is not None:
-            child.holds.add(self.out)
+        child = self.host.processes.start(path, self.process, self.process.cwd, body, {self.out} if self.out else ())
         if child.code is None:
             yield child
         assert child.code is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Union
 
 from vsspc.ports import Clock
@@ -45,10 +45,13 @@ class Processes:
         self.at_end: Callable[[Process], None] = lambda process: None
         self._pid = 0
 
-    def start(self, image: str, parent: Process | None, cwd: str, body: Callable[[Process], Body]) -> Process:
-        """Start a process; it has come to its first wait, or its end, on return."""
+    def start(
+        self, image: str, parent: Process | None, cwd: str, body: Callable[[Process], Body], holds: Iterable[str] = ()
+    ) -> Process:
+        """Start a process that has these files open; it has come to its first wait, or its end, on return."""
         self._pid += 4
         process = Process(self._pid, image, parent, cwd)
+        process.holds.update(holds)
         process.body = body(process)
         self.alive.append(process)
         self._turn(process)

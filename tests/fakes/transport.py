@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -30,55 +30,25 @@ REMOVAL_SECONDS = 12.0
 _LOOK = 0.05
 
 
-class Faults:
-    """Which effects fail, by number over all sessions of a test: `before` or `after` they are done."""
-
-    def __init__(self, before: Mapping[int, BaseException] = {}, after: Mapping[int, BaseException] = {}) -> None:
-        self.before, self.after = dict(before), dict(after)
-        self.count = 0
-
-    def begin(self) -> None:
-        self.count += 1
-        if self.count - 1 in self.before:
-            raise self.before.pop(self.count - 1)
-
-    def end(self) -> None:
-        if self.count - 1 in self.after:
-            raise self.after.pop(self.count - 1)
-
-
 class FakeTransport:
     """`vsspc.ports.Transport` on the model."""
 
     local_address = "127.0.0.1"
     security = SessionSecurity("3.1.1", True, "AES-128-GCM")
 
-    def __init__(self, host: Windows, faults: Faults, deadline: Deadline, clock: Clock) -> None:
+    def __init__(self, host: Windows, deadline: Deadline, clock: Clock) -> None:
         """Take the host, and the clock by which the deadlines are meant: the server's."""
-        self._host, self._faults, self._clock = host, faults, clock
+        self._host, self._clock = host, clock
         self._deadlines = [deadline]
         self._ended = ""
         self._used: set[str] = set()
 
-    def __enter__(self) -> None:
+    def _begin(self) -> None:
         """Begin a call."""
         if self._ended:
             raise SessionLost(self._ended, transient=False)
         self._check_time()
         self._host.tick()
-        self._fault(self._faults.begin)
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """End a call."""
-        if error is None:
-            self._fault(self._faults.end)
-
-    def _fault(self, come: Callable[[], None]) -> None:
-        try:
-            come()
-        except SessionLost as error:
-            self._ended = self._ended or error.message
-            raise
 
     @property
     def deadline(self) -> Deadline:
@@ -100,10 +70,10 @@ class FakeTransport:
     # Files.
 
     def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
-        with self:
-            if exclusive and self._host.root.exists(path):
-                raise RemoteFileExists(path)
-            self._put(path, data)
+        self._begin()
+        if exclusive and self._host.root.exists(path):
+            raise RemoteFileExists(path)
+        self._put(path, data)
 
     def _put(self, path: str, data: bytes) -> None:
         if path in self._host.folders:
@@ -129,40 +99,40 @@ class FakeTransport:
             raise SessionLost(f"{path} is in use on the host", transient=True)
 
     def get(self, path: str, limit: int = 1 << 20) -> bytes:
-        with self:
-            if path not in self._host.files:
-                raise RemoteFileMissing(path)
-            return self._host.files[path][:limit]
+        self._begin()
+        if path not in self._host.files:
+            raise RemoteFileMissing(path)
+        return self._host.files[path][:limit]
 
     def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
         _check_deletable(path)
-        with self:
-            if path in self._host.files:
-                self._check_free(path)
-            if self._host.files.get(path) != old:
-                return False
-            if new is None:
-                self._host.root.remove(path)
-            else:
-                self._host.write(_full(path), new)
-            return True
+        self._begin()
+        if path in self._host.files:
+            self._check_free(path)
+        if self._host.files.get(path) != old:
+            return False
+        if new is None:
+            self._host.root.remove(path)
+        else:
+            self._host.write(_full(path), new)
+        return True
 
     def make_folder(self, path: str) -> None:
-        with self:
-            if self._host.root.exists(path):
-                raise RemoteFileExists(path)
-            if not self._host.root.has_folder(path.rpartition("\\")[0]):
-                raise RemoteFileMissing(path)
-            self._host.make_folder(_full(path))
+        self._begin()
+        if self._host.root.exists(path):
+            raise RemoteFileExists(path)
+        if not self._host.root.has_folder(path.rpartition("\\")[0]):
+            raise RemoteFileMissing(path)
+        self._host.make_folder(_full(path))
 
     def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:
-        with self:
-            if not self._host.root.has_folder(path):
-                raise RemoteFileMissing(path)
-            names = self._host.root.names(path)
-            if pattern != "*":
-                names = {name for name in names if fnmatchcase(name.lower(), pattern.lower())}
-            return [self._entry(path, name) for name in sorted(names)]
+        self._begin()
+        if not self._host.root.has_folder(path):
+            raise RemoteFileMissing(path)
+        names = self._host.root.names(path)
+        if pattern != "*":
+            names = {name for name in names if fnmatchcase(name.lower(), pattern.lower())}
+        return [self._entry(path, name) for name in sorted(names)]
 
     def _entry(self, folder: str, name: str) -> RemoteFile:
         path, root = f"{folder}\\{name}" if folder else name, self._host.root
@@ -171,8 +141,8 @@ class FakeTransport:
 
     def delete(self, path: str) -> None:
         _check_deletable(path)
-        with self:
-            self._delete(path)
+        self._begin()
+        self._delete(path)
 
     def _delete(self, path: str) -> None:
         if path in self._host.folders and self._host.root.names(path):
@@ -183,53 +153,53 @@ class FakeTransport:
 
     def delete_tree(self, path: str) -> None:
         _check_deletable(path)
-        with self:
-            for one in self._host.root.below(path):
-                self._delete(one)
+        self._begin()
+        for one in self._host.root.below(path):
+            self._delete(one)
 
     # Services.
 
     def install_service(self, name: str) -> None:
         from tests.fakes.windows import Service
 
-        with self:
-            self._put(f"{name}.exe", b"MZ")
-            service = self._host.services.get(name)
-            if service is not None:  # a leftover: deleted, then made again
-                self._host.stop_service(name)
-                self._host.delete_service(name)
-                if not self._patiently(lambda: name not in self._host.services):
-                    raise PayloadBlocked(
-                        f"installing the service {name}: an earlier service of this name is still being removed (error 1072)",
-                        transient=True,
-                    )
-            self._host.services[name] = Service()
-            if f"{name}.exe" not in self._host.files:
-                raise PayloadBlocked(f"the program {name}.exe vanished from the host as soon as it was uploaded")
+        self._begin()
+        self._put(f"{name}.exe", b"MZ")
+        service = self._host.services.get(name)
+        if service is not None:  # a leftover: deleted, then made again
+            self._host.stop_service(name)
+            self._host.delete_service(name)
+            if not self._patiently(lambda: name not in self._host.services):
+                raise PayloadBlocked(
+                    f"installing the service {name}: an earlier service of this name is still being removed (error 1072)",
+                    transient=True,
+                )
+        self._host.services[name] = Service()
+        if f"{name}.exe" not in self._host.files:
+            raise PayloadBlocked(f"the program {name}.exe vanished from the host as soon as it was uploaded")
 
     def start(self, service: str, arguments: str) -> int:
         if len(arguments) > 8000:
             raise InternalError("too long for PAExec")
-        with self:
-            if service not in self._host.services:
-                raise PayloadBlocked(f"the service {service} is no longer there", transient=False)
-            if f"{service}.exe" not in self._host.files:
-                raise PayloadBlocked(f"starting the service {service}: the program is no longer there (error 2)")
-            self._host.run_service(service)
-            self._used.add(service)
-            return self._host.start(arguments)
+        self._begin()
+        if service not in self._host.services:
+            raise PayloadBlocked(f"the service {service} is no longer there", transient=False)
+        if f"{service}.exe" not in self._host.files:
+            raise PayloadBlocked(f"starting the service {service}: the program is no longer there (error 2)")
+        self._host.run_service(service)
+        self._used.add(service)
+        return self._host.start(arguments)
 
     def remove_service(self, name: str) -> None:
         _check_deletable(name)
-        with self:
-            if name in self._host.services:
-                self._host.stop_service(name)
-                self._host.delete_service(name)
-            if not self._patiently(lambda: self._host.delete(_full(f"{name}.exe"))):
-                raise SessionLost(f"removing the service {name}: it is in use on the host", transient=True)
-            if not self._patiently(lambda: name not in self._host.services):
-                raise SessionLost(f"the service {name} is deleted but still there: another program holds it open")
-            self._used.discard(name)
+        self._begin()
+        if name in self._host.services:
+            self._host.stop_service(name)
+            self._host.delete_service(name)
+        if not self._patiently(lambda: self._host.delete(_full(f"{name}.exe"))):
+            raise SessionLost(f"removing the service {name}: it is in use on the host", transient=True)
+        if not self._patiently(lambda: name not in self._host.services):
+            raise SessionLost(f"the service {name} is deleted but still there: another program holds it open")
+        self._used.discard(name)
 
     def _patiently(self, done: Callable[[], bool]) -> bool:
         """Look until it is done, as long as the real transport does; say whether it is."""
@@ -277,8 +247,8 @@ def _check_deletable(path: str) -> None:
 class FakeTransports:
     """Opens sessions with the model; `down` is what it raises instead."""
 
-    def __init__(self, host: Windows, faults: Faults | None = None) -> None:
-        self.host, self.faults = host, faults or Faults()
+    def __init__(self, host: Windows) -> None:
+        self.host = host
         self.down: VsspcError | None = None
         self.opened = 0
         self._sessions: list[FakeTransport] = []
@@ -293,5 +263,5 @@ class FakeTransports:
         self.opened += 1
         if self.down is not None:
             raise self.down
-        self._sessions.append(FakeTransport(self.host, self.faults, deadline, clock or self.host.clock))
+        self._sessions.append(FakeTransport(self.host, deadline, clock or self.host.clock))
         return self._sessions[-1]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 BUSY, NOT_FOUND = 0x80042316, 0x80042308
 _FLAGS = re.compile(r"DefineDosDevice\((\d+), \$one")
 _VSHADOW = re.compile(r"(-p )?(-nw )?((?:-wx=\{[^}]+\} )*)-script=(\S+) -exec=(\S+) (.+)")
+_RECORDS, _TELLS = "Add-Content -LiteralPath $order.record", "$told = @{ returned = 0"
 _RETURNED = {
     0x80042308: 3, 0x8004230C: 4, 0x8004231B: 5, 0x8004231F: 6, 0x8004231D: 7, 0x80042317: 8, 0x80042316: 9,
     0x80042306: 10, 0x80042304: 11, 0x8004230F: 12,
@@ -137,7 +138,8 @@ def powershell(cmd: Cmd, process: Process, rest: str) -> Body:
     assert parts[1] == "shadowcopy.ps1", rest
     if wanted["action"] == "delete":
         return _delete(cmd, cmd.full(wanted["record"]))
-    return (yield from _create(cmd, process, wanted))
+    recorded_first = text.index(_RECORDS.encode()) < text.index(_TELLS.encode())
+    return (yield from _create(cmd, process, wanted, recorded_first=recorded_first))
 
 
 def _dosdevice(cmd: Cmd, text: str, wanted: dict[str, object]) -> int:
@@ -153,9 +155,9 @@ def _dosdevice(cmd: Cmd, text: str, wanted: dict[str, object]) -> int:
     return 0
 
 
-def _create(cmd: Cmd, process: Process, wanted: dict[str, list[str]]) -> Body:
-    """Make one persistent shadow copy after the other; the id of each goes into the record first."""
-    host = cmd.host
+def _create(cmd: Cmd, process: Process, wanted: dict[str, list[str]], *, recorded_first: bool) -> Body:
+    """Make one persistent shadow copy after the other; the id of each goes into the record when the snippet says."""
+    host, record = cmd.host, cmd.full(str(wanted["record"]))
     for root in wanted["volumes"]:
         assert root.endswith("\\"), root
         if refused := _refusal(host, [root[:-1]]):
@@ -165,10 +167,14 @@ def _create(cmd: Cmd, process: Process, wanted: dict[str, list[str]]) -> Body:
             if host.vss_seconds:
                 yield host.vss_seconds
         copy = host.make_copy(root[:-1], None, persistent=True)
-        host.append(cmd.full(str(wanted["record"])), f"{copy.id}\r\n".encode())
+        line = f"{copy.id}\r\n".encode()
+        if recorded_first:
+            host.append(record, line)
         told = {"returned": 0, "volume": root, "id": copy.id.upper(), "device": rf"\\?\GLOBALROOT{copy.device}"}
         cmd.say(f"vsspc-shadowcopy: {json.dumps(told)}\r\n")
         yield 0.5
+        if not recorded_first:
+            host.append(record, line)
     return 0
 
 

@@ -19,19 +19,15 @@ from tests.fakes import foreign, programs
 from tests.fakes.cmd import SYSTEM_ROOT, Cmd
 from tests.fakes.process import Body, Process, Processes
 from tests.fakes.rsync import FakeRsync
-from tests.fakes.transport import FakeTransport, FakeTransports, Faults
+from tests.fakes.transport import FakeTransport, FakeTransports
 from tests.fakes.tree import Tree
 from vsspc.ports import Clock
 
-__all__ = ["FakeRsync", "FakeTransport", "FakeTransports", "Faults", "Killed", "Windows", "owner_of"]
+__all__ = ["FakeRsync", "FakeTransport", "FakeTransports", "Windows", "owner_of"]
 
 _JOB = re.compile(r'/d /c call "%SystemRoot%\\(vsspc\\runs\\([0-9a-f]{12})\\([a-z]+)\.cmd)"')
 _BELOW_ROOT = SYSTEM_ROOT + "\\"
 _CMD = rf"{SYSTEM_ROOT}\System32\cmd.exe"
-
-
-class Killed(BaseException):
-    """The process is gone (kill -9): nothing of it runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +83,8 @@ class Windows:
         self.constrained_language = False
         self.plain_vshadow = False
         self.spaced_hashes = False
+        self.logs_truncated = False
+        """Whether a FULL backup with writers was declared: databases may truncate their logs then."""
         # Hazards.
         self.vss_fails: dict[str, int] = {}
         self.undeletable: set[str] = set()
@@ -260,11 +258,11 @@ class Windows:
         return process.pid
 
     def run(self, script: str, parent: Process | None, variables: Mapping[str, str] = {}) -> Process:
-        """Start a cmd.exe on a script, with these variables beside its own."""
+        """Start a cmd.exe on a script, with these variables beside its own; its output goes where its parent's goes."""
         return self._launch(parent, lambda process: Cmd(self, process, variables).main(script))
 
     def _launch(self, parent: Process | None, body: Callable[[Process], Body]) -> Process:
-        return self.processes.start(_CMD, parent, rf"{SYSTEM_ROOT}\System32", body)
+        return self.processes.start(_CMD, parent, rf"{SYSTEM_ROOT}\System32", body, parent.holds if parent else ())
 
     def kill(self, image: str) -> bool:
         """End all processes of an image's name, as an administrator might; say whether there were any."""

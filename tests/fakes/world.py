@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from tests.fakes.programs import windows_path
@@ -17,7 +17,7 @@ from tests.fakes.time import Time, Told
 from tests.fakes.windows import FakeRsync, FakeTransport, FakeTransports, Windows
 from vsspc.adapters.effects import watch
 from vsspc.core.deadline import Deadline
-from vsspc.core.settings import Bundle, HostSettings, RetryTuning
+from vsspc.core.settings import Bundle, EngineChoice, HostSettings, RetryTuning
 from vsspc.core.words import Lease, State
 from vsspc.engine.run import HostRun, Ports
 from vsspc.ports import RsyncClient, Transport, TransportFactory
@@ -27,6 +27,7 @@ BUNDLE = Bundle({"rsync.exe": b"MZ", "cygwin1.dll": b"MZ", "vshadow.exe": b"MZ",
 SETTINGS = HostSettings(host=HOST, address="192.0.2.9", retry={
     "connect": RetryTuning(2, 1.0, 1.0), "snapshot": RetryTuning(3, 1.0, 1.0), "release": RetryTuning(5, 0.2, 5.0),
 })  # fmt: skip
+ENGINES: tuple[EngineChoice, ...] = ("vshadow", "diskshadow", "wmi")
 _RUN_SIZE, _PASSWORD_SIZE = 6, 24
 
 
@@ -48,6 +49,7 @@ class Process:
     def __init__(self, world: World, server: Server, command: str) -> None:
         self.world, self.server, self.command = world, server, command
         self.clock, self.log = server.time.process(), Told()
+        world.logs.append(self.log)
         self.state = MemoryState(server.disk, self.clock)
         self.session: FakeTransport | None = None
         self.deadline = Deadline(0.0, "none yet")
@@ -156,23 +158,39 @@ class Server:
 class World:
     """One host and its servers; the first of these does what is not said to be another's."""
 
-    def __init__(self, servers: int = 1) -> None:
+    def __init__(self, servers: int = 1, engine: EngineChoice = "vshadow") -> None:
         self.time = Time()
         self.host = Windows(self.time)
         self.transports = FakeTransports(self.host)
         names = ("this-server", "other-server")[:servers]
-        self.servers = [Server(name, self.time.machine()) for name in names]
+        self.servers = [Server(name, self.time.machine(), replace(SETTINGS, engine=engine)) for name in names]
         self.around: Around = _nothing
         self.passwords: list[str] = []
         self.lived: list[str] = []
         """When the live volume was served to somebody who took it for a shadow copy."""
         self.log = Told()
         """What the last process told."""
+        self.logs: list[Told] = []
+        """What each process told."""
         self._tokens = itertools.count(1)
 
     @property
     def server(self) -> Server:
         return self.servers[0]
+
+    @property
+    def settings(self) -> HostSettings:
+        """The first server's settings for the host."""
+        return self.server.settings
+
+    @settings.setter
+    def settings(self, settings: HostSettings) -> None:
+        self.server.settings = settings
+
+    @property
+    def events(self) -> list[tuple[str, dict[str, object]]]:
+        """All that was told so far."""
+        return [event for log in self.logs for event in log.events]
 
     def token(self, size: int, server: Server) -> str:
         """Return 2n hexadecimal digits that nobody had before. Of 6 bytes are run ids, of 24 passwords."""
@@ -191,14 +209,20 @@ class World:
         """Begin a process, which does nothing yet."""
         return Process(self, server or self.server, command)
 
-    def run(self, process: Process, work: Callable[[HostRun], Lease]) -> Lease:
-        """Let a process do its work. Its session ends with it, whatever comes."""
+    @contextmanager
+    def life(self, process: Process) -> Iterator[Process]:
+        """Let a process live: its session and its locks end with it, whatever comes."""
         self.log = process.log
         try:
-            return work(HostRun(process.server.settings, process.ports))
+            yield process
         finally:
             process.cut()
             process.server.disk.drop(process.state)
+
+    def run(self, process: Process, work: Callable[[HostRun], Lease]) -> Lease:
+        """Let a process do its work."""
+        with self.life(process):
+            return work(HostRun(process.server.settings, process.ports))
 
     def pre(self, bundle: Bundle = BUNDLE) -> Lease:
         return self.run(self.process("pre"), lambda run: run.pre(bundle))
@@ -224,6 +248,11 @@ class World:
             for daemon in daemons
             for module in daemon.modules.values()
         )
+
+    def unrecorded(self) -> list[str]:
+        """Return the persistent shadow copies of which the host has no record: nobody would ever delete them."""
+        records = b"".join(data for path, data in self.host.files.items() if path.endswith(r"\copies.json"))
+        return [name for name, copy in self.host.shadows.items() if copy.persistent and name.encode() not in records]
 
     def look(self, process: Process) -> None:
         """Note it when a session file leads to a live volume."""

@@ -16,8 +16,9 @@ from functools import partial
 
 from tests.matrix.mutants import MUTANTS
 from tests.matrix.plan import Plan, parse, play
-from tests.matrix.plans import COMMANDS, SCENES, Tally, drawn, others, row, rows, singles, tally
+from tests.matrix.plans import COMMANDS, SINGLES, Tally, drawn, others, row, rows, singles, tally
 from tests.matrix.walk import walk
+from vsspc.core.settings import EngineChoice
 
 DRAWN = 3000
 DRAWN_AT_ONCE = 500
@@ -25,8 +26,8 @@ WALKS = 12
 SHOWN = 20
 
 
-def _singles(scene: str, then: str) -> Tally:
-    return tally(singles(scene, then), whole=True)
+def _singles(scene: str, then: str, engine: EngineChoice) -> Tally:
+    return tally(singles(scene, then, engine), whole=True)
 
 
 def _others() -> Tally:
@@ -51,7 +52,7 @@ Task = tuple[str, Callable[[], Tally]]
 def _tasks(seed: int) -> list[Task]:
     tasks: list[Task] = [("step", partial(walk, f"{seed} {number}")) for number in range(WALKS)]
     tasks += [("single", _others)]
-    tasks += [("single", partial(_singles, scene, then)) for scene in SCENES for then in COMMANDS]
+    tasks += [("single", partial(_singles, scene, then, engine)) for scene, engine in SINGLES for then in COMMANDS]
     tasks += [("mutant", partial(_mutant, number)) for number in range(len(MUTANTS))]
     parts = DRAWN // DRAWN_AT_ONCE
     tasks += [("double", partial(_drawn, DRAWN_AT_ONCE, f"{seed} {part}")) for part in range(parts)]

@@ -16,6 +16,7 @@ from tests.matrix.plan import Plan
 from tests.matrix.plans import Tally, row, singles, tally
 from vsspc.core.errors import TeardownIncomplete
 from vsspc.core.machine import Event
+from vsspc.core.settings import EngineChoice
 from vsspc.core.words import Lease, Resource
 from vsspc.engine import teardown
 from vsspc.engine.run import HostRun
@@ -42,13 +43,15 @@ class Mutant:
             return any(what == self.breaks for _, what, _ in self.part().broken)
 
 
-def _kinds(scene: str, then: str, kinds: Sequence[Kind]) -> Callable[[], Tally]:
+def _kinds(
+    scene: str, then: str, kinds: Sequence[Kind], engine: EngineChoice = "vshadow"
+) -> Callable[[], Tally]:
     """The singles of a scene, of some kinds."""
-    return lambda: tally([plan for plan in singles(scene, then) if plan.faults[0].kind in kinds])
+    return lambda: tally([plan for plan in singles(scene, then, engine) if plan.faults[0].kind in kinds])
 
 
-def _scene(name: str) -> Callable[[], Tally]:
-    return lambda: tally([Plan(name)])
+def _scene(name: str, engine: EngineChoice = "vshadow") -> Callable[[], Tally]:
+    return lambda: tally([Plan(name, engine=engine)])
 
 
 def _in_place(target: object, name: str, new: Around) -> Callable[[], AbstractContextManager[object]]:
@@ -150,6 +153,38 @@ def _no_undoing() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _late_discard() -> Iterator[None]:
+    """What deletes a persistent shadow copy comes to the host only when that is being made."""
+    put, start = jobs.put, jobs.start
+    late: list[str] = []
+
+    def put_late(site: Site, run: str, name: str, text: str) -> None:
+        if name == "discard.cmd":
+            late.append(text)
+        else:
+            put(site, run, name, text)
+
+    def start_first(site: Site, run: str, job: str, script: str) -> int:
+        pid = start(site, run, job, script)
+        while job == "hold" and late:
+            put(site, run, "discard.cmd", late.pop())
+        return pid
+
+    with patch.object(jobs, "put", put_late), patch.object(jobs, "start", start_first):
+        yield
+
+
+def _late_record(old: Around, site: Site, run: str, name: str, text: str) -> None:
+    """The snippet's line that records a persistent shadow copy comes after all others."""
+    record = re.compile(r" +Add-Content -LiteralPath \$order\.record[^\n]*\n")
+    old(site, run, name, record.sub("", text) + "".join(record.findall(text)))
+
+
+def _discard_without(words: str) -> Callable[[], AbstractContextManager[object]]:
+    return _in_place(scripts, "discard", lambda old: re.sub(words, "", old()))
+
+
 def _masking(old: Around, run: HostRun) -> Event:
     event: Event = old(run)
     if event is Event.STUCK:
@@ -183,7 +218,7 @@ MUTANTS = (
     Mutant("post does not prove", _unproved, _scene("vanished"), "proof"),
     Mutant("the teardown is not shielded", lambda: patch.object(Time, "shield", lambda self: nullcontext()),
            _kinds("post", "pre", list(SIGNALS)), "undone"),
-    Mutant("the folder is released before its holder", _folder_first, _scene("post"), "leak"),
+    Mutant("the folder is released before its holder", _folder_first, _scene("post"), "next run"),
     Mutant("an owner file is taken over whatever its age", _in_place(owner, "_age", lambda *args: 1e9),
            _scene("rival"), "rival"),
     Mutant("the session file is kept", lambda: patch.object(HostRun, "_withdraw", HostRun._confirm),
@@ -196,5 +231,13 @@ MUTANTS = (
     Mutant("the firewall rule stays", _in_place(scripts, "release", _without_netsh), _scene("post"), "next run"),
     Mutant("what is left is not looked at", _in_place(ReleaseReport, "left", lambda *args: []),
            _scene("stuck"), "leak"),
+    Mutant("a persistent copy is used before it is recorded", _in_place(jobs, "put", _late_record),
+           _kinds("pre", "pre", list(KILLS), "wmi"), "record"),
+    Mutant("what deletes a persistent copy comes after it", _late_discard, _kinds("pre", "sweep", list(KILLS), "wmi"),
+           "leak"),
+    Mutant("a persistent copy is not deleted after a restart", _discard_without(r"[^\n]*powershell\.exe[^\n]*\n"),
+           _scene("restarted", "wmi"), "leak"),
+    Mutant("the record of a persistent copy goes before it", _discard_without("if not errorlevel 1 "),
+           _scene("undeletable", "wmi"), "leak"),
     Mutant("the files that are written are logged", _in_place(jobs, "put", _tells), _scene("pre"), "secret"),
 )  # fmt: skip

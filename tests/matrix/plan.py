@@ -1,4 +1,6 @@
-"""A plan: a scene, the faults that come in it, and what comes after a kill. It is played on the model, and judged."""
+"""A plan: a scene, the faults that come in it, what comes after a kill, and by which engine. It is played on the model,
+and judged.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from tests.fakes.world import BUNDLE, HOST, SETTINGS, Killed, Process, World
+from tests.fakes.world import BUNDLE, ENGINES, HOST, SETTINGS, Killed, Process, World
 from tests.matrix.faults import KILLS, LINKS, LOCAL, SIGNALS, TERM, TRANSIENT, Fault, Fired, Injection, Kind
 from vsspc.core.errors import AuthRejected, DeadlineExceeded, Interrupted, LeaseHeld, SnapshotVanished, VsspcError
 from vsspc.core.machine import RESTING
+from vsspc.core.settings import EngineChoice
 from vsspc.core.words import Kind as Held
 from vsspc.core.words import Lease, State
 from vsspc.resources.holder import HELD_KINDS
@@ -27,17 +30,19 @@ class Plan:
     scene: str
     faults: tuple[Fault, ...] = ()
     then: str = "pre"
+    engine: EngineChoice = "vshadow"
 
     def __str__(self) -> str:
-        return ",".join([f"{self.scene}/{self.then}", *map(str, self.faults)])
+        return ",".join([f"{self.scene}/{self.then}/{self.engine}", *map(str, self.faults)])
 
 
 def parse(text: str) -> Plan:
     """Return the plan that was written as `str(plan)`."""
     head, *faults = text.split(",")
-    scene, _, then = head.partition("/")
+    scene, then, name = head.split("/")
+    engine = next(one for one in ENGINES if one == name)
     parts = [one.partition(":") for one in faults]
-    return Plan(scene, tuple(Fault(int(at), Kind(kind)) for at, _, kind in parts), then or "pre")
+    return Plan(scene, tuple(Fault(int(at), Kind(kind)) for at, _, kind in parts), then, engine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def play(plan: Plan, *, whole: bool = False) -> Course:
 class _Play:
     def __init__(self, plan: Plan, whole: bool) -> None:
         random.seed(str(plan))  # the jitter of the pauses between two attempts
-        self.plan, self.world, self.course = plan, World(2), Course(plan)
+        self.plan, self.world, self.course = plan, World(2, plan.engine), Course(plan)
         self.whole = whole
         self.stuck = ""
         """A file that keeps a folder of ours from being removed."""
@@ -97,6 +102,7 @@ class _Play:
             self.command("post", transfer_ok=ended.error is None)
         self._arm(Injection(()))
         world.host.serves = "shadow"
+        world.host.undeletable.clear()
         if self.stuck:
             world.host.delete(self.stuck)
         if self.whole or not self._settled():
@@ -249,6 +255,8 @@ class _Play:
             self.breach("leak", f"the lease is closed, and left are {left[:6]}")
         if not world.host.foreign_intact():
             self.breach("foreign", "something that is not ours was touched")
+        if unrecorded := world.unrecorded():
+            self.breach("record", f"persistent, and of no record: {unrecorded}")
         if world.lived:
             self.breach("live", world.lived[0])
         if world.passwords:
@@ -293,7 +301,7 @@ def _served(play: _Play) -> None:
 
 def _killed(play: _Play) -> None:
     """A pre was killed when it held all that a run can hold."""
-    play.kill_at(served())
+    play.kill_at(served(play.plan.engine))
 
 
 def _live(play: _Play) -> None:
@@ -306,6 +314,19 @@ def _vanished(play: _Play) -> None:
     play.world.host.vanish()
 
 
+def _restarted(play: _Play) -> None:
+    """The host was restarted during the dump: a persistent shadow copy is still there."""
+    play.world.pre()
+    play.world.host.reboot()
+
+
+def _undeletable(play: _Play) -> None:
+    """Windows does not delete a persistent shadow copy, until later."""
+    host = play.world.host
+    play.world.pre()
+    host.undeletable = {name for name, copy in host.shadows.items() if copy.persistent}
+
+
 SCENES: dict[str, Scene] = {
     "pre": Scene("pre", _nothing),
     "post": Scene("post", _served),
@@ -313,6 +334,8 @@ SCENES: dict[str, Scene] = {
     "live": Scene("pre", _live),
     "vanished": Scene("post", _vanished),
     "refused": Scene("pre", _Play.refuse),
+    "restarted": Scene("sweep", _restarted),
+    "undeletable": Scene("post", _undeletable),
     "rival": Scene("post", _Play.rival),
     "stuck": Scene("post", _Play.stick),
     "idle": Scene("post", lambda play: play.forsake(SETTINGS.idle_ttl + GRACE)),
@@ -322,10 +345,10 @@ GRACE = 60.0
 """Seconds that the host has for its own clean-up once a time is over."""
 
 
-@lru_cache(maxsize=1)
-def served() -> int:
+@lru_cache(maxsize=len(ENGINES))
+def served(engine: EngineChoice) -> int:
     """Return the number of the effect of pre by which it holds all that a run can hold: the first proof."""
-    return play(Plan("pre")).names.index("fetch")
+    return play(Plan("pre", engine=engine)).names.index("fetch")
 
 
 def fits(came: Fired, error: BaseException) -> bool:

@@ -8,14 +8,21 @@ something. The number of the second effect counts on through whatever the first 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
+from tests.fakes.world import ENGINES
 from tests.matrix.faults import KILLS, Fault, Kind
 from tests.matrix.plan import SCENES as ALL_SCENES
 from tests.matrix.plan import Course, Plan, play
+from vsspc.core.settings import EngineChoice
 
 SCENES = ("pre", "post", "sweep")
+SINGLES: tuple[tuple[str, EngineChoice], ...] = (
+    *((scene, engine) for engine in ENGINES for scene in SCENES),
+    ("restarted", "wmi"),  # its shadow copies are persistent: there is one to settle then
+)
+"""The scenes that have every single fault. The pairs are vshadow's: what the engines have in common is what they pair."""
 COMMANDS = ("pre", "post", "sweep")
 LOOKS = frozenset({"list", "get", "fetch"})
 PAIRED = (Kind.ERROR_AFTER, Kind.KILL_AFTER, Kind.LINK_AFTER, Kind.SIGNAL_BEFORE)
@@ -30,16 +37,16 @@ class Tally:
 
 
 def others() -> list[Plan]:
-    """The plans without a fault, of every scene."""
-    return [Plan(scene) for scene in ALL_SCENES]
+    """The plans without a fault, of every scene and engine."""
+    return [Plan(scene, engine=engine) for scene in ALL_SCENES for engine in ENGINES]
 
 
-def singles(scene: str, then: str = "pre") -> Iterator[Plan]:
+def singles(scene: str, then: str = "pre", engine: EngineChoice = "vshadow") -> Iterator[Plan]:
     """Give every kind at every effect of a scene; for another `then` than pre, those in which it comes."""
-    for at, name in enumerate(play(Plan(scene)).names):
+    for at, name in enumerate(play(Plan(scene, engine=engine)).names):
         for kind in Kind:
             if kind.applies(name) and (then == "pre" or kind in KILLS):
-                yield Plan(scene, (Fault(at, kind),), then)
+                yield Plan(scene, (Fault(at, kind),), then, engine)
 
 
 def rows() -> list[Plan]:
@@ -65,7 +72,7 @@ def row(first: Plan, chosen: float = 1.0, seed: int = 0) -> Tally:
         for kind in PAIRED:
             if not _is_paired(kind, alone.names[at]) or (chosen < 1.0 and random.random() >= chosen):
                 continue
-            course = play(Plan(first.scene, (*first.faults, Fault(at, kind)), first.then))
+            course = play(replace(first, faults=(*first.faults, Fault(at, kind))))
             count += 1
             broken += told(course)
             broken += masked(alone, course)
@@ -87,15 +94,15 @@ def masked(alone: Course, course: Course) -> list[tuple[str, str, str]]:
 
 
 def drawn(count: int, seed: str) -> Iterator[Plan]:
-    """Draw pairs of any kinds at any effects."""
+    """Draw pairs of any kinds at any effects, by any engine."""
     random = Random(seed)
-    lengths = {scene: len(play(Plan(scene)).names) for scene in SCENES}
+    lengths = {(scene, one): len(play(Plan(scene, engine=one)).names) for scene in SCENES for one in ENGINES}
     for _ in range(count):
-        scene = random.choice(SCENES)
-        first = random.randrange(lengths[scene])
-        second = first + 1 + random.randrange(lengths["pre"] + lengths["post"])
+        scene, engine = random.choice(SCENES), random.choice(ENGINES)
+        first = random.randrange(lengths[scene, engine])
+        second = first + 1 + random.randrange(lengths["pre", engine] + lengths["post", engine])
         faults = (Fault(first, random.choice(list(Kind))), Fault(second, random.choice(list(Kind))))
-        yield Plan(scene, faults, random.choice(COMMANDS))
+        yield Plan(scene, faults, random.choice(COMMANDS), engine)
 
 
 def told(course: Course) -> list[tuple[str, str, str]]:

@@ -1,4 +1,4 @@
-"""Random walks: two servers, people who stop and sweep, a host that is restarted; the same invariants at every step.
+"""Random walks: two servers, an engine for each, people who stop and sweep, a host that is restarted; the same invariants at every step.
 
 `walk(seed)` plays some walks. A walk that breaks an invariant is told with its steps; `shrink` finds a short one.
 """
@@ -13,19 +13,23 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.fakes.world import BUNDLE, HOST, SETTINGS, Killed, Process, Server, World
+from tests.fakes.world import BUNDLE, ENGINES, HOST, SETTINGS, Killed, Process, Server, World
 from tests.matrix.faults import Fault, Injection, Kind
 from tests.matrix.plan import GRACE, LOOK
 from tests.matrix.plans import Tally
 from vsspc.core.errors import HostUnreachable, LeaseHeld, LeaseTooNew, LeaseUnreadable, TeardownIncomplete, VsspcError
 from vsspc.core.machine import RESTING
+from vsspc.core.settings import EngineChoice
 from vsspc.core.words import Lease, State
 from vsspc.engine.run import HostRun
 
 WALKS, STEPS = 25, 40
 _SERVERS = st.integers(0, 1)
+_ENGINES = st.sampled_from(ENGINES)
+_REQUESTERS = ("diskshadow.exe", "powershell.exe")
+"""Windows' own programs that make shadow copies; vshadow's name is the run's."""
 _KINDS = (
     Kind.KILL_BEFORE, Kind.KILL_AFTER, Kind.KILL_WITHIN, Kind.SIGNAL_BEFORE, Kind.LINK_AFTER, Kind.ERROR_AFTER,
     Kind.HANG, Kind.FULL, Kind.BUG_BEFORE,
@@ -58,6 +62,12 @@ class Walk(RuleBasedStateMachine):
         self.undisturbed: set[str] = set()
         """Runs in WAIT to which nothing happened since that a holder does not outlive."""
         self.clocks_agree = True
+
+    @initialize(first=_ENGINES, second=_ENGINES)
+    def engines(self, first: EngineChoice, second: EngineChoice) -> None:
+        """Each server has its settings for the host."""
+        for server, engine in zip(self.world.servers, (first, second), strict=True):
+            server.settings = replace(server.settings, engine=engine)
 
     # Commands.
 
@@ -189,7 +199,7 @@ class Walk(RuleBasedStateMachine):
         if what != "daemon":
             self.undisturbed.clear()
         for process in list(host.processes.alive):
-            ours = {"holder": process.name.startswith("vshadow-"), "daemon": process.name.startswith("vsspc-"),
+            ours = {"holder": process.name.startswith("vshadow-") or process.name in _REQUESTERS, "daemon": process.name.startswith("vsspc-"),
                     "cmd": process.name == "cmd.exe"}  # fmt: skip
             if ours[what] and process.body is not None:
                 host.kill(process.name)
@@ -290,6 +300,7 @@ class Walk(RuleBasedStateMachine):
         world = self.world
         self._hold(world.host.foreign_intact(), "something that is not ours was touched")
         self._hold(not world.lived, "the live volume was served")
+        self._hold(not world.unrecorded(), f"persistent, and of no record: {world.unrecorded()}")
         left = world.host.ours()
         leases = [self._before(server) for server in world.servers]
         known = self._all_known()

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.fakes.windows import owner_of
-from tests.fakes.world import BUNDLE, HOST, SETTINGS, Process, World
+from tests.fakes.world import BUNDLE, ENGINES, HOST, SETTINGS, Process, World
 from tests.matrix.plan import parse, play
 from vsspc.core.errors import (
     AuthRejected,
@@ -23,13 +23,19 @@ from vsspc.core.errors import (
     VsspcError,
     WrongContent,
 )
-from vsspc.core.settings import Bundle
+from vsspc.core.settings import Bundle, EngineChoice
 from vsspc.core.words import State
 
 
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> EngineChoice:
+    """Each engine in turn."""
+    return request.param  # type: ignore[no-any-return]
+
+
 @pytest.fixture
-def world() -> World:
-    return World(2)
+def world(engine: EngineChoice) -> World:
+    return World(2, engine)
 
 
 def test_pre_serves_and_post_leaves_nothing(world: World) -> None:
@@ -82,15 +88,15 @@ def test_a_shadow_copy_that_vanished_spoils_only_a_transfer_that_was_called_good
 
 
 def test_the_hresult_is_the_error_and_the_run_is_undone(world: World) -> None:
-    world.host.hold_result = (2, b"- Returned HRESULT = 0x8004230c\r\n")
+    world.host.vss_fails["C:"] = 0x8004230C
     with pytest.raises(VolumeUnsupported) as caught:
         world.pre()
-    assert caught.value.line().startswith("winbox snapshot: VSS cannot copy this kind of volume")
+    assert caught.value.line().startswith("winbox snapshot: C: cannot be copied: ")
     world.assert_clean()
 
 
-def test_a_busy_vss_is_tried_again_as_tuned(world: World) -> None:
-    world.host.hold_result = (2, b"- Returned HRESULT = 0x80042316\r\n")
+def test_a_volume_in_use_is_tried_again_as_tuned(world: World) -> None:
+    world.host.vss_fails["C:"] = 0x8004231D
     with pytest.raises(VsspcError):
         world.pre()
     assert world.log.names().count("retry") == 2
@@ -131,7 +137,7 @@ def test_a_host_that_cannot_be_reached_by_post_is_owed_and_post_says_so_by_its_s
     world.pre()
     world.transports.down = HostUnreachable("down")
     assert world.post(transfer_ok=False).state is State.OWING
-    world.server.settings = replace(SETTINGS, teardown_fails_post=True)
+    world.settings = replace(world.settings, teardown_fails_post=True)
     with pytest.raises(TeardownIncomplete):
         world.post(transfer_ok=False)
     world.transports.down = None
@@ -139,7 +145,8 @@ def test_a_host_that_cannot_be_reached_by_post_is_owed_and_post_says_so_by_its_s
     world.assert_clean()
 
 
-def test_a_bundle_without_vshadow_is_refused_before_the_host_is_touched(world: World) -> None:
+def test_a_bundle_without_the_engine_that_is_named_is_refused_before_the_host_is_touched() -> None:
+    world = World(engine="vshadow")
     with pytest.raises(BundleIncomplete, match="vshadow.exe"):
         world.pre(Bundle({"rsync.exe": b"MZ", "cygwin1.dll": b"MZ"}))
     assert world.transports.opened == 0
@@ -193,13 +200,13 @@ def test_an_owner_file_that_names_no_run_is_nobodys(world: World, content: bytes
 
 
 @pytest.mark.parametrize("plan", [
-    "pre/pre,4:disk-full",  # an empty owner file
-    "post/pre,2:error-before",  # the session file cannot be removed
-    "post/pre,4:bug-before",  # a fault of ours when the teardown's session is opened
-    "post/pre,0:bug-before",  # a fault of ours in the last proof
+    "pre/pre/{},4:disk-full",  # an empty owner file
+    "post/pre/{},2:error-before",  # the session file cannot be removed
+    "post/pre/{},4:bug-before",  # a fault of ours when the teardown's session is opened
+    "post/pre/{},0:bug-before",  # a fault of ours in the last proof
 ])  # fmt: skip
-def test_plans_of_the_matrix_that_once_failed(plan: str) -> None:
-    assert play(parse(plan), whole=True).broken == []
+def test_plans_of_the_matrix_that_once_failed(plan: str, engine: EngineChoice) -> None:
+    assert play(parse(plan.format(engine)), whole=True).broken == []
 
 
 @pytest.mark.parametrize("command", ["pre", "post", "sweep"])
