@@ -15,8 +15,16 @@ FOLDER = r"C:\Mounts\Data"
 SQL_WRITER = "{a65faa63-5ea8-4ebc-9dbd-a0c4db26912a}"
 
 
+@pytest.mark.shows("two volumes, a locked file")
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("language", ["english", "german", "japanese"])
+@pytest.mark.parametrize(
+    "language",
+    [
+        "english",
+        pytest.param("german", marks=pytest.mark.shows("German Windows")),
+        pytest.param("japanese", marks=pytest.mark.shows("Japanese Windows")),
+    ],
+)
 def test_two_volumes_of_the_past_are_served_and_nothing_is_left(
     lab_factory: LabFactory, engine: str, language: str
 ) -> None:
@@ -29,6 +37,7 @@ def test_two_volumes_of_the_past_are_served_and_nothing_is_left(
     run.ended()
 
 
+@pytest.mark.shows("pre killed while the copies are made")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pre_that_was_killed_while_the_copies_were_made_is_settled_by_the_next_one(
     lab_factory: LabFactory, engine: str
@@ -42,6 +51,7 @@ def test_a_pre_that_was_killed_while_the_copies_were_made_is_settled_by_the_next
     run.ended()
 
 
+@pytest.mark.shows("pre killed with the copies made")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_pre_that_was_killed_with_the_copies_made_is_taken_down_by_post(lab_factory: LabFactory, engine: str) -> None:
     run = EngineRun(lab_factory(volumes=TWO), engine=engine)
@@ -49,6 +59,7 @@ def test_a_pre_that_was_killed_with_the_copies_made_is_taken_down_by_post(lab_fa
     run.ended(transfer_ok=False)
 
 
+@pytest.mark.shows("a restart of the host in mid-run")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_after_a_restart_of_the_host_post_tells_and_leaves_nothing(lab_factory: LabFactory, engine: str) -> None:
     run = EngineRun(lab_factory(volumes=TWO), engine=engine)
@@ -59,6 +70,7 @@ def test_after_a_restart_of_the_host_post_tells_and_leaves_nothing(lab_factory: 
     assert "SnapshotVanished" in run.ended(35)
 
 
+@pytest.mark.shows("no server comes back: the host cleans up")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_host_that_the_server_forgets_cleans_up_by_itself(lab_factory: LabFactory, engine: str) -> None:
     run = EngineRun(lab_factory(volumes=TWO), engine=engine, max_ttl="16s", idle_ttl="16s")
@@ -68,6 +80,7 @@ def test_a_host_that_the_server_forgets_cleans_up_by_itself(lab_factory: LabFact
     assert run.left() == {}
 
 
+@pytest.mark.shows("a volume in a folder")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_volume_in_a_folder_is_served_under_a_name_of_its_own(
     lab_factory: LabFactory, engine: str
@@ -79,6 +92,7 @@ def test_a_volume_in_a_folder_is_served_under_a_name_of_its_own(
     run.ended()
 
 
+@pytest.mark.shows("a volume that cannot be copied is named")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("kind", ["fat32", "locked", "subst"])
 def test_a_volume_that_cannot_be_copied_is_named(lab_factory: LabFactory, engine: str, kind: str) -> None:
@@ -89,6 +103,7 @@ def test_a_volume_that_cannot_be_copied_is_named(lab_factory: LabFactory, engine
     assert run.left() == {}
 
 
+@pytest.mark.shows("an optional one is left out")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_optional_volume_that_cannot_be_copied_is_left_out_with_a_warning(
     lab_factory: LabFactory, engine: str
@@ -106,6 +121,7 @@ def test_an_optional_volume_that_cannot_be_copied_is_left_out_with_a_warning(
     run.ended()
 
 
+@pytest.mark.shows("links in place of letters")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_links_do_where_powershell_is_constrained_and_there_is_no_dosdev(
     lab_factory: LabFactory, engine: str
@@ -118,6 +134,7 @@ def test_links_do_where_powershell_is_constrained_and_there_is_no_dosdev(
     run.ended()
 
 
+@pytest.mark.shows("`auto` comes to it")
 @pytest.mark.parametrize(
     ("options", "engine"),
     [
@@ -140,6 +157,7 @@ def test_auto_comes_to_the_engine_that_works_here(
     run.ended()
 
 
+@pytest.mark.shows("the live disk, by double consent only")
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_live_disk_is_served_with_both_consents_only_and_every_line_says_so(
     lab_factory: LabFactory, engine: str
@@ -159,6 +177,9 @@ def test_the_live_disk_is_served_with_both_consents_only_and_every_line_says_so(
     assert "LIVE" in run.ended()
 
 
+@pytest.mark.shows("writers: what they mean for logs is said", engine="vshadow")
+@pytest.mark.shows("a writer that fails ends pre with 32", engine="vshadow")
+@pytest.mark.shows("writers left out", engine="vshadow")
 def test_writers_that_failed_are_listed_and_those_that_are_left_out_are_not_asked(lab_factory: LabFactory) -> None:
     run = EngineRun(lab_factory(), engine="vshadow", writers="true")
     run.lab.inject("writer", writer="SqlServerWriter", code="0x800423f4")
@@ -172,6 +193,9 @@ def test_writers_that_failed_are_listed_and_those_that_are_left_out_are_not_aske
     run.ended()
 
 
+@pytest.mark.shows("writers: what they mean for logs is said", engine="diskshadow")
+@pytest.mark.shows("a writer that fails ends pre with 32", engine="diskshadow")
+@pytest.mark.shows("writers left out", engine="diskshadow")
 @pytest.mark.parametrize("exclude", [True, False])
 def test_diskshadow_makes_a_copy_backup_with_the_writers_that_are_not_left_out(
     lab_factory: LabFactory, exclude: bool

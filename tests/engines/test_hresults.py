@@ -134,6 +134,7 @@ def assert_as_listed(outcome: Outcome, code: int) -> None:
     assert what.removeprefix("C: ") == f"{meaning.sentence} ({meaning.symbol}, 0x{code:08x}). {meaning.advice}"
 
 
+@pytest.mark.shows("each HRESULT: tries, pauses, sentence, exit code", engine="vshadow")
 @pytest.mark.parametrize("code", [code for code in TABLE if code != BUSY], ids=lambda code: TABLE[code].symbol)
 def test_a_row_is_tried_and_told_as_listed(host: Host, code: int) -> None:
     phase = "writer" if TABLE[code].symbol.startswith("VSS_E_WRITERERROR_") else ""  # else where vshadow meets it
@@ -167,6 +168,7 @@ def test_a_pause_that_would_end_after_the_deadline_is_not_begun(host: Host) -> N
     assert (outcome.tries, outcome.pauses) == (1, [])
 
 
+@pytest.mark.shows("each HRESULT: tries, pauses, sentence, exit code", engine="vshadow")
 def test_a_set_in_progress_is_asked_for_until_the_deadline_with_jitter(host: Host) -> None:
     host.lab.inject("vshadow", hresult=f"0x{BUSY:08x}")
     outcome = host.pre(tuning=RetryTuning(attempts=1, wait=10.0, cap=60.0), snapshot=120.0)
