@@ -67,4 +67,4 @@ def _map(site: Site, run: str, tried: list[tuple[Way, tuple[Mapping, ...]]]) -> 
     site.intend(Resource(Kind.MAPPING, run))
     done = jobs.run_job(site, run, "map", scripts.map_job(names, way, mappings, again=len(tried) > 1))
     if done.code != 0:
-        raise map_failure(done.code, done.output)
+        raise map_failure(done.code, done.output, way)

@@ -232,6 +232,11 @@ def test_a_used_letter_is_never_chosen() -> None:
         answers.free_letters(frozenset("BDEFGHIJKLMNOPQRSTUVWXYZ"), 1)
 
 
+@pytest.mark.parametrize(("way", "said"), [(scripts.Way.LINK, "link on its volume"), (scripts.Way.DOSDEV, "hides it")])
+def test_a_mapping_behind_which_nothing_is_seen_is_told_as_what_it_is(way: scripts.Way, said: str) -> None:
+    assert said in answers.map_failure(scripts.NOT_MAPPED, b"", way).line()
+
+
 @pytest.mark.parametrize(
     ("report", "left"),
     [

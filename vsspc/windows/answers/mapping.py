@@ -7,8 +7,13 @@ from vsspc.windows import scripts
 from vsspc.windows.answers.console import tail
 
 
-def map_failure(code: int, output: bytes) -> VsspcError:
-    """Return the error for a failed job `map`."""
+def map_failure(code: int, output: bytes, way: scripts.Way) -> VsspcError:
+    """Return the error for a failed job `map` that maps in this way."""
+    if code == scripts.NOT_MAPPED and way is scripts.Way.LINK:
+        return MappingConflict(
+            "the shadow copy is not seen through the directory link on its volume",
+            advice='Free a drive letter on the host, and let `mapping` be "auto".',
+        )
     if code == scripts.NOT_MAPPED:
         return MappingConflict("the shadow copy is not seen where it was mapped: another definition hides it")
     return MappingConflict(f"the shadow copy could not be mapped (exit code {code}): {tail(output)}")
