@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tests.conftest import LabFactory
 from tests.contract.run_contract import THEN
 from tests.deploy.lab_host import DeployHost
 
 
 def test_a_run_out_of_the_store_is_byte_for_byte_and_what_was_tampered_with_is_found(
-    wine: None, lab_factory: LabFactory, tmp_path: Path
+    wine: None, lab_factory: LabFactory
 ) -> None:
     host = DeployHost(lab_factory(options=("--real-paexec",), timeout=60))
     code, output = host.deploy()
@@ -19,7 +17,7 @@ def test_a_run_out_of_the_store_is_byte_for_byte_and_what_was_tampered_with_is_f
     host.spoil("rsync.exe")
     host.kept()
     assert host.stored() == host.bundle()
-    assert host.fetch("C/file.txt", tmp_path) == THEN.encode()
+    assert host.fetch("C/file.txt") == THEN
     code, output = host.post()
     assert code == 0, output
     code, output = host.deploy("--remove")
