@@ -17,7 +17,7 @@ from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.rsyncclient import RsyncProgram
 from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
-from vsspc.core.errors import SnapshotFailed, VsspcError
+from vsspc.core.errors import SnapshotFailed, SnapshotNoSpace, VsspcError
 from vsspc.core.secret import Credentials, Secret
 from vsspc.core.settings import DEFAULT_TIMEOUTS, HostSettings, RetryTuning
 from vsspc.engine.run import HostRun, Ports
@@ -131,7 +131,12 @@ def assert_as_listed(outcome: Outcome, code: int) -> None:
     assert outcome.error.exit_code == meaning.error.exit_code
     where, _, what = outcome.error.line().partition(": ")
     assert where == "winbox snapshot"
-    assert what.removeprefix("C: ") == f"{meaning.sentence} ({meaning.symbol}, 0x{code:08x}). {meaning.advice}"
+    told = f"{meaning.sentence} ({meaning.symbol}, 0x{code:08x})"
+    if meaning.error is SnapshotNoSpace:
+        assert what.startswith(f"{told}; shadow storage of C: on C: has ")
+        assert what.endswith("`vssadmin resize shadowstorage /for=C: /on=C: /maxsize=20%`.")
+    else:
+        assert what.removeprefix("C: ").removeprefix("cannot be copied: ") == f"{told}. {meaning.advice}"
 
 
 @pytest.mark.shows("each HRESULT: tries, pauses, sentence, exit code", engine="vshadow")

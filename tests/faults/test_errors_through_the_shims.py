@@ -13,8 +13,6 @@ from vsspc.core.errors import VsspcError
 
 from .conftest import Rehearsal, RehearsalFactory
 
-VSHADOW_ONLY = '["C:"]\nengine = "vshadow"'
-"""TOML: the volumes, and the engine by name."""
 
 
 def assert_failed(rehearsal: Rehearsal, kind: type[VsspcError], *words: str) -> str:
@@ -105,9 +103,9 @@ def test_no_encryption(rehearsal_factory: RehearsalFactory) -> None:
 def test_no_vshadow_in_the_bundle(rehearsal: Rehearsal) -> None:
     vshadow = rehearsal.lab.bundle / "vshadow.exe"
     aside = vshadow.rename(rehearsal.folder / "vshadow.exe")
-    rehearsal.configure(volumes=VSHADOW_ONLY)
+    rehearsal.lab.configure(engine='"vshadow"')
     assert_failed(rehearsal, errors.BundleIncomplete, "vshadow.exe", "bundle")
-    rehearsal.configure(engine='"auto"')
+    rehearsal.lab.configure(engine='"auto"')
     rehearsal.assert_next_dump_works()  # by diskshadow
     aside.rename(vshadow)
     rehearsal.assert_next_dump_works()
@@ -123,6 +121,7 @@ def test_no_vshadow_in_the_bundle(rehearsal: Rehearsal) -> None:
     ],
 )
 def test_vshadow_fails(rehearsal: Rehearsal, hresult: str, kind: type[VsspcError], words: str) -> None:
+    rehearsal.lab.configure(timeouts__snapshot='"4s"')  # a busy VSS is asked again until then
     rehearsal.lab.inject("vshadow", hresult=hresult)
     assert_failed(rehearsal, kind, "winbox snapshot:", hresult, words)
     rehearsal.lab.clear()
@@ -136,9 +135,9 @@ def test_vshadow_is_busy_once_and_the_retry_succeeds(rehearsal: Rehearsal) -> No
 
 def test_vshadow_that_was_built_without_our_options(rehearsal: Rehearsal) -> None:
     rehearsal.lab.inject("vshadow-sample")
-    rehearsal.configure(volumes=VSHADOW_ONLY)
+    rehearsal.lab.configure(engine='"vshadow"')
     assert_failed(rehearsal, errors.EngineUnusable, "VSS_SERVER")
-    rehearsal.configure(engine='"auto"')
+    rehearsal.lab.configure(engine='"auto"')
     rehearsal.assert_next_dump_works()  # by diskshadow
     rehearsal.lab.clear()
     rehearsal.assert_next_dump_works()
@@ -169,9 +168,9 @@ def test_the_proof_of_content_fails(rehearsal: Rehearsal, fault: str) -> None:
 
 def test_no_letter_can_be_defined(rehearsal: Rehearsal) -> None:
     rehearsal.lab.inject("mapping-refused")
-    rehearsal.configure(volumes='["C:"]\nmapping = "letter"')
+    rehearsal.lab.configure(mapping='"letter"')
     assert_failed(rehearsal, errors.MappingConflict, "drive letter")
-    rehearsal.configure(mapping='"auto"')
+    rehearsal.lab.configure(mapping='"auto"')
     rehearsal.assert_next_dump_works()  # by a link
     rehearsal.lab.clear()
     rehearsal.assert_next_dump_works()

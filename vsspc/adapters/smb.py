@@ -272,6 +272,8 @@ class Link:
 
         def explain(exc: Exception) -> VsspcError:
             if self._wire is None:
+                if isinstance(exc, TimeoutError):
+                    return HostUnreachable(f"{where}: the host does not answer")
                 reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
                 closed = isinstance(exc, ConnectionRefusedError)
                 return (PortClosed if closed else HostUnreachable)(f"{where}: {reason}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import EngineUnusable, SnapshotFailed, SnapshotNoSpace, VsspcError
+from vsspc.core.errors import DeadlineExceeded, EngineUnusable, SnapshotFailed, SnapshotNoSpace, VsspcError
 from vsspc.core.words import ShadowSet
 from vsspc.engine import retry
 from vsspc.resources import jobs, runfolder
@@ -63,6 +63,10 @@ def _retried(site: Site, run: str, seen: Surroundings, engine: Engine) -> Shadow
             log=site.log,
             on=SnapshotFailed,
         )
+    except DeadlineExceeded:
+        if failure is None:
+            raise
+        raise failure.error from None  # what kept us until then; the attempt that was cut short may still be at work
     except VsspcError as error:
         if failure is None or failure.error is not error:
             raise

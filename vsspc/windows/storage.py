@@ -38,8 +38,8 @@ class ShadowStorage:
     def line(self) -> str:
         """Return the one line for people."""
         return (
-            f"shadow storage of {self.volume} on {self.on}: used {self.used}, allocated {self.allocated},"
-            f" maximum {self.maximum}"
+            f"shadow storage of {self.volume} on {self.on} has {self.used} used, {self.allocated} allocated,"
+            f" {self.maximum} at most"
         )
 
     def more(self) -> str:

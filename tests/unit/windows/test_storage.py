@@ -65,8 +65,8 @@ def test_the_message_has_the_figures_of_our_volumes_and_the_command_for_each() -
     figures = ("2.9 GB (9%)", "3.00 GB (10%)", "3.00 GB (10%)")
     told = no_space(error, [ShadowStorage("C:", "D:", *figures), ShadowStorage("E:", "E:", *figures)], [Volume("C:")])
     assert told.line() == (
-        "there is not enough shadow storage; shadow storage of C: on D:: used 2.9 GB (9%), allocated 3.00 GB (10%),"
-        " maximum 3.00 GB (10%). Make room on the host, for example:"
+        "there is not enough shadow storage; shadow storage of C: on D: has 2.9 GB (9%) used, 3.00 GB (10%) allocated,"
+        " 3.00 GB (10%) at most. Make room on the host, for example:"
         " `vssadmin resize shadowstorage /for=C: /on=D: /maxsize=20%`."
     )
     assert told.again == error.again
