@@ -14,7 +14,6 @@ from vsspc.core.errors import VsspcError
 from .conftest import Rehearsal, RehearsalFactory
 
 
-
 def assert_failed(rehearsal: Rehearsal, kind: type[VsspcError], *words: str) -> str:
     """Dump; BackupPC calls it failed with the code of this error, and XferLOG has its one line. Return the line."""
     result = rehearsal.dump()
