@@ -45,10 +45,13 @@ def end(site: Site, run: str) -> None:
 
 
 def _settled(site: Site, run: str) -> ReleaseReport:
-    """Run the release script where no holder does, and return what it reports."""
-    done = jobs.run_job(site, run, "settle", scripts.settle())
-    if still_making(done.output) and not _ended_within(site, run, "hold", _patience(site)):
-        raise TeardownIncomplete("VSS is still making or releasing this run's shadow copy")
+    """Run the release script where no holder does, once more if something was still being made; return its report."""
+    for _ in range(2):
+        done = jobs.run_job(site, run, "settle", scripts.settle())
+        if not still_making(done.output):
+            break
+        if not _ended_within(site, run, "hold", _patience(site)):
+            raise TeardownIncomplete("VSS is still making or releasing this run's shadow copy")
     return _report(site, run)
 
 

@@ -46,8 +46,8 @@ ALLOWED = (
 PROGRAMS = {"certutil", "diskshadow", "vssadmin", "reg", "icacls", "fsutil", "ping", "netstat", "find", "taskkill", "tasklist", "netsh", "powershell", "sc"}
 STANDARD = {"systemroot", "errorlevel", "processor_architecture", "processor_architew6432"}
 """The variables that are set in every cmd.exe; the last one only for 32-bit programs."""
-GIVEN = re.compile(r"vss_shadow_set|vsspc_[1-9]\d*")
-"""What diskshadow sets for the holder."""
+GIVEN = re.compile(r"vss_shadow_set|vsspc_[1-9]\d*|making")
+"""What diskshadow sets for the holder, and `settle` for what it calls."""
 CODES = {
     value: name
     for name, value in vars(scripts).items()
@@ -67,7 +67,7 @@ VOCABULARY = {
     "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
     "vshadow, dosdev, rsync, ping, netstat": "nw wx script exec e daemon no detach config n",
     "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
-    " architecture there diskshadow missing copy job map serve hold vshadow vsspc",
+    " architecture there diskshadow missing copy job map serve hold making vshadow vsspc",
 }
 """Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())

@@ -161,8 +161,15 @@ def test_the_first_look_names_each_missing_volume_and_fails_for_those_that_are_n
 
 def test_settling_tells_of_a_job_that_still_runs_by_its_output_file_that_cannot_be_deleted() -> None:
     told = [line for line in scripts.settle().splitlines() if "hold" in line]
-    assert told[-1] == "if exist hold.out echo job=hold"
+    assert told[-2:] == ["if exist hold.out echo job=hold", "if exist hold.out set making=1"]
     assert told.count("if exist hold.out del /f /q hold.out >nul 2>&1") == 2
+
+
+def test_the_record_of_persistent_copies_is_left_alone_while_it_may_grow() -> None:
+    lines = scripts.discard().splitlines()
+    keeps_off = lines.index('if "%making%"=="1" exit /b 0')
+    assert keeps_off < next(number for number, line in enumerate(lines) if "delete.json" in line)
+    assert "making" not in HOLD["wmi"] + HELD["wmi"], "the holder deletes what it holds"
 
 
 @pytest.mark.parametrize("name", MAKINGS)

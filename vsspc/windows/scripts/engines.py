@@ -109,11 +109,16 @@ def shadowcopy_order(action: str, volumes: Sequence[Volume]) -> str:
 
 
 def discard() -> str:
-    """Return the script that deletes the persistent shadow copies by the ids in the record. Safe to repeat."""
+    """Return the script that deletes the persistent shadow copies by the ids in the record. Safe to repeat.
+
+    While they are still being made (only `settle` finds that) it keeps off: the record may grow while it is read.
+    """
     return crlf(
         [
             "@echo off",
             f"if not exist {RECORD} exit /b 0",
+            'if "%making%"=="1" >>release.tmp echo copy=held',
+            'if "%making%"=="1" exit /b 0',
             f"{POWERSHELL} -File shadowcopy.ps1 delete.json >discard.txt 2>&1",
             f"if not errorlevel 1 del /f /q {RECORD}",
             f"if exist {RECORD} (>>release.tmp echo copy=held) else (>>release.tmp echo copy=gone)",

@@ -159,10 +159,11 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
 def settle() -> str:
     """Return the job for a run without a holder: tell whether what makes its shadow copies still runs, and release all.
 
-    It tells `job=hold` then: what is made after the release, the job `hold` releases itself at its end. It looks first,
-    so that nothing can be made between the release and the look.
+    It tells `job=hold` then, and has to run again once that has ended. It looks first, so that nothing can be made between
+    the release and the look.
     """
-    return job("settle", [*_still_runs("hold", ""), "call release.cmd"])
+    making = ["set making=0", "if exist hold.out set making=1"]
+    return job("settle", [*_still_runs("hold", ""), *making, "call release.cmd"])
 
 
 def _still_runs(name: str, where: str) -> list[str]:
