@@ -20,9 +20,9 @@ from tests.matrix.plans import COMMANDS, SINGLES, Tally, drawn, others, row, row
 from tests.matrix.walk import walk
 from vsspc.core.settings import EngineChoice
 
-DRAWN = 3000
+DRAWN = 1500
 DRAWN_AT_ONCE = 500
-WALKS = 12
+WALKS = 10
 SHOWN = 20
 
 
