@@ -126,7 +126,10 @@ class Dumped:
         ("diskshadow", "letter", "english"),
         ("wmi", "letter", "english"),
         pytest.param("vshadow", "link", "english", marks=pytest.mark.shows("links in place of letters")),
-        pytest.param("diskshadow", "auto", "german", marks=pytest.mark.shows("German Windows")),
+        *(
+            pytest.param(engine, "auto", "german", marks=pytest.mark.shows("German Windows"))
+            for engine in ("vshadow", "diskshadow", "wmi")
+        ),
         pytest.param("wmi", "auto", "japanese", marks=pytest.mark.shows("Japanese Windows")),
     ],
 )

@@ -46,9 +46,9 @@ from vsspc.adapters.smb import Files, Link
 from vsspc.core.errors import PayloadBlocked, SessionLost
 
 # Win32 codes of the service manager ([MS-ERREF] 2.2).
-#: NO_DATA: the pipe between the manager and a service whose process has just died (measured: Wine's manager; a service
-#: killed and stopped at once).
-_PROCESS_DIED: Final = 232
+#: BROKEN_PIPE and NO_DATA: the pipe between the manager and a service whose process has just died (measured: Wine's
+#: manager; a service killed and stopped at once).
+_PROCESS_DIED: Final = (109, 232)
 _ALREADY_RUNNING: Final = 1056
 _NO_SUCH_SERVICE: Final = 1060
 _CANNOT_ACCEPT_CONTROL: Final = 1061
@@ -199,7 +199,7 @@ class Services:
             return
         # A deleted service lives on until its last handle is closed ([MS-SCMR] 3.1.4.2), so ours always is.
         try:
-            with _tolerating(_NOT_ACTIVE, _CANNOT_ACCEPT_CONTROL, _PROCESS_DIED):
+            with _tolerating(_NOT_ACTIVE, _CANNOT_ACCEPT_CONTROL, *_PROCESS_DIED):
                 self._api.control_service(handle, ControlCode.SERVICE_CONTROL_STOP)
             with _tolerating(_MARKED_FOR_DELETION):
                 self._api.delete_service(handle)
