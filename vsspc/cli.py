@@ -271,16 +271,11 @@ def _sweep(
     config_path: str | None, sets: Sequence[str], client: str, address: str | None, waiting: bool, dismiss: bool
 ) -> None:
     from vsspc import status, wiring
-    from vsspc.core.errors import LeaseUnreadable
 
     config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command="sweep")
     if address is None:
-        try:
-            lease = wiring.state_files(config).load(client)
-        except LeaseUnreadable:
-            lease = None
-        address = lease.address if lease else client
+        address = wiring.known_address(config, client)
     with wiring.host_run(config, client, address, log) as run:
         click.echo(f"vsspc: {status.words(run.sweep(also_waiting=waiting, dismiss=dismiss))}")
 

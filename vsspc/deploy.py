@@ -14,7 +14,7 @@ import click
 
 from vsspc import wiring
 from vsspc.adapters import serverfiles
-from vsspc.core.errors import BundleIncomplete, LeaseUnreadable, RemoteCommandFailed
+from vsspc.core.errors import BundleIncomplete, RemoteCommandFailed
 from vsspc.core.settings import Bundle
 from vsspc.core.words import check_host_name
 from vsspc.engine.visit import Visit
@@ -48,11 +48,7 @@ def run(
     bundle = Bundle({}) if remove else serverfiles.bundle(folder) if folder else wiring.host_bundle(config, host)
     checked = None if remove else check(bundle)
     if address is None:
-        try:
-            lease = wiring.state_files(config).load(host)
-        except LeaseUnreadable:
-            lease = None
-        address = lease.address if lease else host
+        address = wiring.known_address(config, host)
     with wiring.host_visit(config, host, address, log) as visit:
         if checked is None:
             there = take_away(visit)

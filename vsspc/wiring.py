@@ -20,6 +20,7 @@ from vsspc.adapters.serverfiles import bundle, credentials
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
 from vsspc.core.deadline import Deadline
+from vsspc.core.errors import LeaseUnreadable
 from vsspc.core.settings import Bundle
 from vsspc.engine.run import HostRun, Ports
 from vsspc.engine.visit import Visit
@@ -37,6 +38,15 @@ def load_config(path: str | None, sets: Sequence[str] = ()) -> Config:
 def state_files(config: Config) -> StateFiles:
     """Return this server's leases and session files."""
     return StateFiles(config.state_dir)
+
+
+def known_address(config: Config, host: str) -> str:
+    """Return where a host is reached: as its lease says, else by its name. Raise LeaseTooNew, StateUnusable."""
+    try:
+        lease = state_files(config).load(host)
+    except LeaseUnreadable:
+        lease = None
+    return lease.address if lease else host
 
 
 def host_log(config: Config, **bound: object) -> Log:

@@ -72,7 +72,7 @@ class Process:
         if self.dead:
             raise Killed
         if self.session is not None and name not in ("open", "fetch"):
-            self.deadline = self.session._deadlines[-1]
+            self.deadline = self.session.deadline
         with self.world.around(self, name):
             yield
         self.world.look(self)

@@ -6,6 +6,8 @@ script. Either way RELEASE_REPORT tells what is left; nothing is believed gone t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DeadlineExceeded, RemoteFileMissing, TeardownIncomplete
 from vsspc.core.words import Kind
@@ -62,33 +64,30 @@ def _patience(site: Site) -> float:
 
 def _holder_ends(site: Site, run: str) -> bool:
     """Wait for the holder's answer to `stop`, and then for its end; say whether both came."""
-    seconds = site.settings.timeouts["answer"]
-    limit = Deadline.after(site.clock.now(), seconds, "timeouts.answer").sooner(site.deadline)
+    limit = Deadline.after(site.clock.now(), site.settings.timeouts["answer"], "timeouts.answer")
     names = Names(run)
 
-    def answered() -> bool | None:
+    def answered() -> bool:
         present = {entry.name.lower() for entry in site.transport.list(names.folder)}
-        return True if present & {STOPPING, "hold.rc"} else None
+        return bool(present & {STOPPING, "hold.rc"})
 
-    try:
-        poll(site.clock, limit, answered, "the holder's answer")
-    except DeadlineExceeded:
-        if site.deadline.spent(site.clock.now()):
-            raise
-        return False
-    return _ended_within(site, run, "hold", _patience(site))
+    return _comes(site, limit, answered, "the holder's answer") and _ended_within(site, run, "hold", _patience(site))
 
 
 def _ended_within(site: Site, run: str, job: str, seconds: float) -> bool:
     """Wait so long for a job to end by itself; say whether it did."""
-    limit = Deadline.after(site.clock.now(), seconds, "the job's time").sooner(site.deadline)
+    limit = Deadline.after(site.clock.now(), seconds, "the job's time")
+    return _comes(site, limit, lambda: jobs.has_ended(site, run, job), f"the end of the job {job}")
+
+
+def _comes(site: Site, limit: Deadline, there: Callable[[], bool], what: str) -> bool:
+    """Look until it is there, or the limit has come; say which. Raise DeadlineExceeded when the step's time is over."""
     try:
-        poll(site.clock, limit, lambda: jobs.has_ended(site, run, job) or None, f"the end of the job {job}")
+        return poll(site.clock, limit.sooner(site.deadline), lambda: there() or None, what)
     except DeadlineExceeded:
         if site.deadline.spent(site.clock.now()):
             raise
         return False
-    return True
 
 
 def _report(site: Site, run: str) -> ReleaseReport:

@@ -52,7 +52,7 @@ class Names:
 
     @property
     def requester_image(self) -> str:
-        """The bundle's vshadow.exe, likewise: whether it still lives can be asked by its image name."""
+        """The bundle's vshadow.exe, likewise."""
         return f"vshadow-{self.run}.exe"
 
     @property

@@ -130,10 +130,10 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
         f'cd /d "{names.full("").rstrip(chr(92))}"',
         rf'"{SYSTEM}\taskkill.exe" /f /t /im {names.daemon_image} >nul 2>&1',
         ">release.tmp echo daemon=%errorlevel%",
-        *_still_runs("map", ">>release.tmp"),
+        *_still_runs("map", ">>release.tmp echo"),
         "if exist unmap.cmd call unmap.cmd",
         "if exist discard.cmd call discard.cmd",
-        *_still_runs("serve", ">>release.tmp"),  # its daemon was ended just now
+        *_still_runs("serve", ">>release.tmp echo"),  # its daemon was ended just now
         rf'"{SYSTEM}\netsh.exe" advfirewall firewall delete rule name="{names.rule}" >nul 2>&1',
         ">>release.tmp echo firewall=%errorlevel%",
         "if exist rsyncd.secrets del /f /q rsyncd.secrets",
@@ -163,10 +163,10 @@ def settle() -> str:
     the release and the look.
     """
     making = ["set making=0", "if exist hold.out set making=1"]
-    return job("settle", [*_still_runs("hold", ""), *making, "call release.cmd"])
+    return job("settle", [*_still_runs("hold", "echo"), *making, "call release.cmd"])
 
 
-def _still_runs(name: str, where: str) -> list[str]:
+def _still_runs(name: str, tell: str) -> list[str]:
     """Return the lines that tell of a job of the run that has not ended: its output file cannot be deleted.
 
     cmd.exe opens it for itself and all that it starts, and does not share deletion.
@@ -176,5 +176,5 @@ def _still_runs(name: str, where: str) -> list[str]:
         delete,
         rf'if exist {name}.out "{SYSTEM}\ping.exe" -n 2 127.0.0.1 >nul',
         delete,
-        f"if exist {name}.out {where} echo job={name}".replace("  ", " "),
+        f"if exist {name}.out {tell} job={name}",
     ]

@@ -11,9 +11,9 @@ from vsspc.windows.scripts.language import ACL_FAILED, CLOSE, DRIVES, SYSTEM, VO
 def prepare(volumes: Sequence[Volume]) -> str:
     """Return the first job: close the run's folder to all but SYSTEM and administrators, and look around.
 
-    Letters that Windows
-    keeps for volumes which are not there now stand in MountedDevices. The bits of Windows: a 32-bit program's children
-    may see x86 in the first variable (Microsoft, "WOW64 Implementation Details"), hence the second one, and SysWOW64.
+    Letters that Windows keeps for volumes which are not there now stand in MountedDevices. The bits of Windows: a 32-bit
+    program's children may see x86 in the first variable (Microsoft, "WOW64 Implementation Details"), hence the second
+    one, and SysWOW64.
     """
     return job(
         "prepare",
