@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.chaos.cycle import PROMPT, READ_ENOUGH, Cycle, Dump, Wrong
 from tests.chaos.site import HOST, Command
+from tests.tinydisk import tiny
 from vsspc.core import errors
 
 PRE_EFFECTS, POST_EFFECTS = 74, 30
@@ -324,7 +325,8 @@ def port_taken(cycle: Cycle) -> None:
 
 
 def server_disk_full(cycle: Cycle) -> None:
-    with _tiny(cycle.server.folder) as filler:
+    with ExitStack() as stack:
+        filler = _tiny(stack, cycle.server.folder)
         during = cycle.random.choice(("pre", "pre", "post"))
         act = _after(cycle, filler)
         dump = cycle.dump({during: act})
@@ -338,25 +340,15 @@ def server_disk_full(cycle: Cycle) -> None:
         cycle.plain(cycle.server)
 
 
-@contextmanager
-def _tiny(folder: Path) -> Iterator[Callable[[], None]]:
-    """Put a tiny file system over a folder; give what fills it."""
+def _tiny(stack: ExitStack, folder: Path) -> Callable[[], None]:
+    """Put a tiny file system over a folder, until the stack is closed; return what fills it. Raise Unavailable."""
     if os.geteuid() != 0:
         raise Unavailable("the server's disk full: only root can mount a tiny one")
     folder.mkdir(mode=0o700, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "vsspc-chaos", str(folder)]
-    if (done := subprocess.run(mount, capture_output=True, text=True, check=False)).returncode != 0:
-        raise Unavailable(f"the server's disk full: {done.stderr.strip()}")
-
-    def fill() -> None:
-        with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(1024))
-
     try:
-        yield fill
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        return stack.enter_context(tiny(folder))
+    except subprocess.CalledProcessError as error:
+        raise Unavailable(f"the server's disk full: {error.stderr.strip()}") from None
 
 
 # Others at work.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
 
+from tests.tinydisk import tiny
 from vsspc.core import errors
 from vsspc.lab.process import LabProcess
 
@@ -23,28 +21,9 @@ VANISHED = errors.SnapshotVanished.exit_code
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a tiny file system")
 
 
-@contextmanager
-def tiny(rehearsal: Rehearsal) -> Iterator[Callable[[], None]]:
-    """Put a tiny file system over the state folder; give what fills it to the last byte."""
-    folder, size = rehearsal.state_dir, "64k"
-    owner = folder.stat()
-    options = f"size={size},mode=0700,uid={owner.st_uid},gid={owner.st_gid}"
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "vsspc-test", str(folder)], check=True)
-
-    def fill() -> None:
-        with suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
-            while True:
-                file.write(bytes(512))
-
-    try:
-        yield fill
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 @needs_root
 def test_the_servers_disk_is_full_when_pre_begins(rehearsal: Rehearsal) -> None:
-    with tiny(rehearsal) as fill:
+    with tiny(rehearsal.state_dir) as fill:
         fill()
         output = ended(rehearsal.pre(), UNUSABLE)
         assert "No space left" in output
@@ -59,7 +38,7 @@ def test_the_servers_disk_is_full_when_pre_begins(rehearsal: Rehearsal) -> None:
 @needs_root
 @pytest.mark.parametrize("step", ["cleanup", "snapshot", "map", "rsyncd_up"])
 def test_the_servers_disk_becomes_full_in_pre(rehearsal: Rehearsal, step: str) -> None:
-    with tiny(rehearsal) as fill:
+    with tiny(rehearsal.state_dir) as fill:
         full = threading.Event()
 
         def fill_then() -> None:
@@ -87,7 +66,7 @@ def test_the_servers_disk_becomes_full_in_pre(rehearsal: Rehearsal, step: str) -
 @needs_root
 def test_the_servers_disk_is_full_when_post_comes(rehearsal: Rehearsal) -> None:
     """The dump is good, and the host is clean: that nobody can write so comes second, and the next run finds out."""
-    with tiny(rehearsal) as fill:
+    with tiny(rehearsal.state_dir) as fill:
         succeed(rehearsal.pre())
         fill()
         ended(rehearsal.post(), 0, UNUSABLE)

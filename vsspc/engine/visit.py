@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import InternalError, LeaseHeld, TeardownIncomplete, VsspcError
+from vsspc.core.errors import LeaseHeld, TeardownIncomplete, VsspcError
 from vsspc.core.machine import Event
 from vsspc.core.settings import Bundle
 from vsspc.core.words import Resource, State
@@ -84,8 +84,7 @@ class Visit(HostRun):
         except VsspcError as failed:
             error = self._ports.clock.stopped() or failed
         except Exception as fault:  # noqa: BLE001 a fault of ours: what the visit made goes all the same
-            self._ports.log.failure("visit.fault", fault)
-            error = InternalError(f"{type(fault).__name__}: {fault}")
+            error = self._explained(fault)
         finally:
             self._close()
         error = error or self._ports.clock.stopped()
