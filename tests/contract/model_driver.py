@@ -89,7 +89,7 @@ class ModelDriver:
         self.host.vss_fails = dict.fromkeys(self.host.volumes, hresult)
 
     def take_port(self) -> None:
-        self.host.taken_ports.add(self.server.settings.rsync_port)
+        self.host.taken_ports.update(range(1, 65536))
 
     def lose_link(self) -> None:
         self.world.transports.cut()

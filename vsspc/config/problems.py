@@ -147,6 +147,11 @@ _RULES = (
         lambda t: t.teardown_reserve >= t.pre_timeout,
         lambda t: f"pre_timeout = {_time(t.pre_timeout)} must be longer than teardown_reserve = {_time(t.teardown_reserve)}",
     ),
+    _Rule(
+        (("firewall",), ("rsync_port",)),
+        lambda t: not t.firewall and t.rsync_port == "auto",
+        lambda t: "firewall = false leaves the host's firewall to you: it needs a fixed rsync_port to be open there",
+    ),
     _Rule((("volumes",),), lambda t: bool(_twice(t)), _twice),
     *(_retry_rule(name) for name in ("connect", "snapshot", "release")),
 )

@@ -17,6 +17,7 @@ from vsspc.config.lines import Key, line_of, lines_of_keys
 from vsspc.config.problems import Problem
 from vsspc.config.tables import File, HostTable
 from vsspc.core.errors import ConfigError
+from vsspc.core.secret import Secret
 from vsspc.core.settings import HostSettings, RetryTuning
 from vsspc.core.words import check_address, check_host_name
 
@@ -54,8 +55,11 @@ class Config:
         """Return the effective table of a host."""
         return self.effective(host).table
 
-    def settings(self, host: str, address: str) -> HostSettings:
-        """Return a host's settings. Raise ConfigError when its name, address or settings cannot be used."""
+    def settings(self, host: str, address: str, rsync_password: Secret | None = None) -> HostSettings:
+        """Return a host's settings. Raise ConfigError when its name, address or settings cannot be used.
+
+        No other file is read here: `rsync_password` is what its rsync_password_file holds, if there is one.
+        """
         table = self.host_table(host)
         return HostSettings(
             host=host,
@@ -70,9 +74,13 @@ class Config:
             bundle_on_host=table.bundle_on_host,
             smb_port=table.smb_port,
             encrypt=table.encrypt,
-            rsync_port=table.rsync_port,
+            rsync_port=None if table.rsync_port == "auto" else table.rsync_port,
             rsync_user=table.rsync_user,
+            rsync_password=rsync_password,
             firewall=table.firewall,
+            restore=table.restore,
+            restore_folder=table.restore_folder,
+            shrink_warning=table.shrink_warning,
             max_ttl=table.max_ttl,
             idle_ttl=table.idle_ttl,
             pre_timeout=table.pre_timeout,

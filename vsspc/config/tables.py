@@ -9,12 +9,29 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
 
 from vsspc.config import durations
 from vsspc.core.errors import ConfigError
-from vsspc.core.settings import DEFAULT_RETRY, DEFAULT_TIMEOUTS, BundleOnHost, EngineChoice, MappingChoice, Policy
-from vsspc.core.words import Volume
+from vsspc.core.settings import (
+    DEFAULT_RETRY,
+    DEFAULT_TIMEOUTS,
+    BundleOnHost,
+    EngineChoice,
+    MappingChoice,
+    Policy,
+    RestoreMode,
+)
+from vsspc.core.words import Volume, check_folder_name
 
 LONGEST = 30 * 86400.0
 LONGEST_PAUSE = 3600.0
@@ -41,11 +58,33 @@ Pause = Annotated[
 ]
 Attempts = Annotated[int, Field(ge=1, le=100, strict=True)]
 Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Switch = Annotated[bool, Field(strict=True)]
 WriterId = Annotated[
     str,
     Field(pattern=r"^\{[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}\}$"),
 ]
+
+
+def _rsync_port(value: object) -> object:
+    if value == "auto" or (type(value) is int and 1 <= value <= 65535):
+        return value
+    raise ValueError('write "auto", or a TCP port from 1 to 65535')
+
+
+def _folder_name(value: str) -> str:
+    try:
+        return check_folder_name(value)
+    except ConfigError as error:
+        raise ValueError(f"{error.message}: letters, digits, _, - and, within it, blanks and dots") from None
+
+
+RsyncPort = Annotated[
+    int | Literal["auto"],
+    PlainValidator(_rsync_port),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 65535}]}),
+]
+FolderName = Annotated[str, AfterValidator(_folder_name)]
 
 
 class _Table(BaseModel):
@@ -189,11 +228,25 @@ class HostTable(_Table):
     mapping: MappingChoice = Field(default="auto", description="How rsyncd reaches a shadow copy: a drive letter, a directory link.")
     smb_port: Port = Field(default=445, description="TCP port of the host's SMB server.")
     encrypt: Switch = Field(default=True, description="SMB 3 with encryption, or no session at all.")
-    rsync_port: Port = Field(default=10873, description="TCP port of the run's rsyncd on the host.")
+    rsync_port: RsyncPort = Field(
+        default="auto", description="TCP port of the run's rsyncd on the host; auto: one of 20000 to 29999, another for each run."
+    )
     rsync_user: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")] = Field(
         default="backuppc", description="The user name for that rsyncd; its password is made for each run."
     )
+    rsync_password_file: str = Field(
+        default="", description="A file with a password for that rsyncd, one line, mode 0600; empty: one is made for each run."
+    )
     firewall: Switch = Field(default=True, description="A firewall rule for our rsyncd and this server only, while the run lasts.")
+    restore: RestoreMode = Field(
+        default="off", description="Where a restore may write: off; folder: restore_folder of each volume; volume: everywhere."
+    )
+    restore_folder: FolderName = Field(
+        default="Restored", description='The folder at the root of each volume for restore = "folder".'
+    )
+    shrink_warning: Share = Field(
+        default=0.5, description="The share of a volume's files that may be missing in a dump before post warns; 1: never."
+    )
     max_ttl: Seconds = Field(default=24 * 3600.0, description="Seconds after which the host ends a run by itself, whatever happens.")
     idle_ttl: Seconds = Field(default=3600.0, description="Seconds without a connection after which the host ends a run by itself.")
     pre_timeout: Seconds = Field(default=600.0, description="Seconds for the whole of DumpPreUserCmd, its own tidying up included.")

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vsspc.core.errors import ConfigError
-from vsspc.core.words import Volume
+from vsspc.core.portdraw import drawn
+from vsspc.core.secret import Secret
+from vsspc.core.words import Volume, check_folder_name
 
 _WRITER = re.compile(r"\{[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}")
 EngineChoice = Literal["auto", "vshadow", "diskshadow", "wmi"]
@@ -22,6 +24,10 @@ BundleOnHost = Literal["run", "keep"]
 """Where a run's programs come from: `run`, uploaded for each and removed with it; `keep`, out of a store on the host."""
 MappingChoice = Literal["auto", "letter", "link"]
 """How rsyncd reaches a shadow copy: by a drive letter, by a directory link; `auto`: a letter, a link when there is none."""
+
+RestoreMode = Literal["off", "volume", "folder"]
+"""Where a restore may write: nowhere, anywhere on the volume, into one folder of it."""
+_PASSWORD = re.compile(r"[A-Za-z0-9._~+/=-]{16,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,9 @@ class HostSettings:
     """The settings of one host.
 
     `writers`: with VSS writers. `exclude_writers`: ids of writers that are left out then, in braces, in lower case.
-    `live`: a consent to serve the live disk, of use with `policy = "prefer"` only.
+    `live`: a consent to serve the live disk, of use with `policy = "prefer"` only. `rsync_port`: None for one of the run's
+    own (`rsync_ports`). `rsync_password`: None for one of the run's own. `shrink_warning`: the share of a volume's files
+    (0 to 1) that may be missing from one good dump to the next without a warning.
     """
 
     host: str
@@ -74,9 +82,13 @@ class HostSettings:
     bundle_on_host: BundleOnHost = "run"
     smb_port: int = 445
     encrypt: bool = True
-    rsync_port: int = 10873
+    rsync_port: int | None = None
     rsync_user: str = "backuppc"
+    rsync_password: Secret | None = None
     firewall: bool = True
+    restore: RestoreMode = "off"
+    restore_folder: str = "Restored"
+    shrink_warning: float = 0.5
     # BackupPC's ClientTimeout is 20 hours: a shadow copy may have to live that long.
     max_ttl: float = 24 * 3600.0
     idle_ttl: float = 3600.0
@@ -96,6 +108,16 @@ class HostSettings:
             other = modules.setdefault(volume.module.lower(), volume)
             if other is not volume:
                 raise ConfigError(f"the volumes {other.name} and {volume.name} are both served as {volume.module}")
+        if self.rsync_password is not None and not _PASSWORD.fullmatch(self.rsync_password.reveal()):
+            raise ConfigError(
+                "the password in rsync_password_file cannot be used",
+                advice="It takes 16 to 128 letters, digits and ._~+/=- (`openssl rand -hex 24` makes one).",
+            )
+        check_folder_name(self.restore_folder)
+
+    def rsync_ports(self, run: str) -> tuple[int, ...]:
+        """Return the TCP ports that a run's daemon may take, in the order in which they are tried."""
+        return (self.rsync_port,) if self.rsync_port is not None else drawn(run, but=self.smb_port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,10 @@ _COMPONENT = r"[A-Za-z0-9_-](?:[A-Za-z0-9 _.-]{0,252}[A-Za-z0-9_-])?"
 _VOLUME = re.compile(rf"[A-Z]:(?:\\{_COMPONENT}){{0,8}}")
 _LONGEST_VOLUME = 120
 """Characters of a volume's name; a shadow copy's marker and a path below it must still fit into MAX_PATH (260)."""
+_FOLDER = re.compile(_COMPONENT)
+_LONGEST_FOLDER = 64
+"""Characters of a folder's name; the markers of a run lie below it, and must fit into MAX_PATH."""
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[. ].*)?|system volume information", re.IGNORECASE)
 _HOST_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9_])?")
 _ADDRESS = re.compile(r"[0-9A-Za-z:](?:[0-9A-Za-z.:_%-]{0,253}[0-9A-Za-z])?")
 
@@ -38,6 +42,17 @@ def check_address(address: str) -> str:
     if not _ADDRESS.fullmatch(address):
         raise ConfigError(f"the address {address[:80]!a} is not usable", advice="Give a host name or IP address.")
     return address
+
+
+def check_folder_name(name: str) -> str:
+    """Return the name of a folder at the root of a volume. Raise ConfigError unless Windows takes it as it stands.
+
+    Letters, digits, `_`, `-`, and `.` and blanks within; none of the names that stand for a device in every folder
+    ("Naming Files, Paths, and Namespaces", Microsoft), and not VSS's own folder.
+    """
+    if len(name) > _LONGEST_FOLDER or not _FOLDER.fullmatch(name) or _RESERVED.fullmatch(name):
+        raise ConfigError(f"{name[:80]!a} is not the name of a folder", advice="Use a plain name, like Restored.")
+    return name
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -32,7 +32,7 @@ def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings,
     """
     names, settings = Names(run), site.settings
     client = site.transport.local_address
-    told = DaemonSettings(port=settings.rsync_port, user=settings.rsync_user, client=client)
+    told = DaemonSettings(port=settings.rsync_ports(run)[0], user=settings.rsync_user, client=client)
     password = site.token(24)
     conf = rsyncd_conf(names, told, modules, system_root=seen.system_root)
     jobs.put(site, run, "rsyncd.conf", conf)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vsspc import config
 from vsspc.core.errors import ConfigError, VsspcError
+from vsspc.core.secret import Secret
 from vsspc.core.settings import RetryTuning
 from vsspc.core.words import Volume
 
@@ -128,6 +129,29 @@ def test_every_new_key_reaches_the_settings(tmp_path: Path) -> None:
     assert [found.timeouts[name] for name in ("service", "proof", "last_proof", "answer")] == [60, 6, 30, 9]
 
 
+def test_the_keys_of_the_daemon_and_of_restores_reach_the_settings(tmp_path: Path) -> None:
+    found = config.load(write(tmp_path, "")).settings("winbox", "x")
+    assert (found.rsync_port, found.rsync_password, found.restore, found.shrink_warning) == (None, None, "off", 0.5)
+    file = write(
+        tmp_path,
+        """
+        [defaults]
+        rsync_port = 8730
+        [host.winbox]
+        rsync_port = "auto"
+        rsync_password_file = "/etc/vsspc/rsync-password"
+        restore = "folder"
+        restore_folder = "Zurueck 1.x"
+        shrink_warning = 1
+        """,
+    )
+    found = config.load(file).settings("winbox", "x", Secret("0123456789abcdef"))
+    assert (found.rsync_port, found.rsync_password) == (None, Secret("0123456789abcdef"))
+    assert (found.restore, found.restore_folder, found.shrink_warning) == ("folder", "Zurueck 1.x", 1.0)
+    assert config.load(file).host_table("winbox").rsync_password_file == "/etc/vsspc/rsync-password"
+    assert config.load(file).settings("other", "x").rsync_ports("0" * 12) == (8730,)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -150,6 +174,11 @@ def test_every_new_key_reaches_the_settings(tmp_path: Path) -> None:
             'retry.connect.wait = "1m"',
             "line 2: defaults.retry.connect.wait: the first pause, wait = 1m, is longer than cap",
         ),
+        (
+            "firewall = false",
+            "line 2: defaults.firewall: firewall = false leaves the host's firewall to you: it needs a fixed rsync_port",
+        ),
+        ('firewall = false\nrsync_port = 873\n[host.a]\nrsync_port = "auto"', "line 5: host.a.rsync_port: firewall = false"),
         ('live = true\n[host."a"]\npolicy = "prefer"', "line 2: defaults.live: live needs"),
         ('writers = true\n[host."a-*"]\nengine = "wmi"', 'line 4: host."a-*".engine: engine = "wmi" makes'),
     ],
@@ -182,6 +211,18 @@ def test_patterns_that_contradict_each_other_on_one_host_are_refused_there(tmp_p
         (r"volumes = ['\\server\share']", "is not a volume"),
         ('exclude_writers = ["all"]', "should match pattern"),
         ("timeouts = 5", "must be a table"),
+        ('rsync_port = "many"', 'write "auto", or a TCP port from 1 to 65535'),
+        ("rsync_port = 65536", 'write "auto", or a TCP port from 1 to 65535'),
+        ("rsync_port = true", 'write "auto", or a TCP port from 1 to 65535'),
+        ("rsync_password_file = 7", "should be a valid string"),
+        ('restore = "on"', "should be 'off', 'volume' or 'folder'"),
+        ("shrink_warning = 1.1", "less than or equal to 1"),
+        ("shrink_warning = -0.1", "greater than or equal to 0"),
+        ('shrink_warning = "50%"', "should be a valid number"),
+        *(
+            (f"restore_folder = '{name}'", "is not the name of a folder")
+            for name in ("", ".", "..", r"a\b", "a/b", "C:", "a.", " a", "NUL", "com1.txt", "aux .x", "a%b", "ä", "x" * 65)
+        ),
     ],
 )
 def test_values_have_types_and_bounds(tmp_path: Path, text: str, words: str) -> None:

@@ -37,7 +37,7 @@ def test_values_are_toml_or_bare_words(file: Path) -> None:
         'timeouts.map = "1m30s"',
         "timeouts.proof=7",
         'volumes=["C:","d:",{path="E:",optional=true}]',
-        "firewall=false",
+        "firewall=false",  # with the fixed rsync_port of the file
         "engine=wmi",
         "retry.connect={attempts=9}",
         "retry.connect.wait=1s",
@@ -63,7 +63,7 @@ def test_values_are_toml_or_bare_words(file: Path) -> None:
         ("'volumes=1'", "BackupPC passes quotes on"),
         ("volumes", "write KEY=VALUE"),
         ("timeouts=5m", "--set timeouts=5m: must be a table"),
-        ("rsync_port=1\nsmb_port=2", r"--set rsync_port=1\?smb_port=2: should be a valid integer"),
+        ("rsync_port=1\nsmb_port=2", r"--set rsync_port=1\?smb_port=2: write \"auto\", or a TCP port"),
         ("live=true", '--set live=true: live needs policy = "prefer"'),
     ],
 )

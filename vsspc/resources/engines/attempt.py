@@ -24,7 +24,7 @@ def begin(site: Site, run: str, engine: Engine, seen: Surroundings) -> None:
         site.volumes,
         run,
         making,
-        port=settings.rsync_port,
+        port=settings.rsync_ports(run)[0],
         max_ttl=settings.max_ttl,
         idle_ttl=settings.idle_ttl,
     )
