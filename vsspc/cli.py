@@ -211,7 +211,7 @@ def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str
     config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command="pre")
     programs = wiring.host_bundle(config, client)
-    with wiring.host_run(config, client, address, log) as run:
+    with wiring.host_run(config, client, address, log, for_reader=True) as run:
         log.info("pre", type=kind[:20], address=address)
         lease = run.pre(programs)
     modules = ", ".join(volume.module for volume in lease.volumes)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from types import FrameType
 from typing import TypeVar
 
 from vsspc import config as configuration
-from vsspc.adapters import effects
+from vsspc.adapters import effects, stops
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.serverfiles import bundle, credentials
@@ -60,9 +58,14 @@ def host_bundle(config: Config, host: str) -> Bundle:
     return bundle(config.host_table(host).bundle)
 
 
-def host_run(config: Config, host: str, address: str, log: Log) -> AbstractContextManager[HostRun]:
-    """Give one command's HostRun; inside, the first TERM, INT or HUP stops it in order, the second at once."""
-    return _driver(HostRun, config, host, address, log)
+def host_run(
+    config: Config, host: str, address: str, log: Log, *, for_reader: bool = False
+) -> AbstractContextManager[HostRun]:
+    """Give one command's HostRun; inside, TERM, INT and HUP stop it in order, and a second INT at once.
+
+    `for_reader`: what it makes is for who reads its output; without a reader it stops too (`vsspc.adapters.stops`).
+    """
+    return _driver(HostRun, config, host, address, log, for_reader=for_reader)
 
 
 def host_visit(config: Config, host: str, address: str, log: Log) -> AbstractContextManager[Visit]:
@@ -71,7 +74,9 @@ def host_visit(config: Config, host: str, address: str, log: Log) -> AbstractCon
 
 
 @contextmanager
-def _driver(kind: type[Driver], config: Config, host: str, address: str, log: Log) -> Iterator[Driver]:
+def _driver(
+    kind: type[Driver], config: Config, host: str, address: str, log: Log, *, for_reader: bool = False
+) -> Iterator[Driver]:
     from vsspc.adapters.rsyncclient import RsyncProgram
 
     settings = config.settings(host, address)
@@ -107,21 +112,10 @@ def _driver(kind: type[Driver], config: Config, host: str, address: str, log: Lo
             store=effects.watch(state, ended),
         )
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        if clock.stopped_by is not None:
-            # Twice asked: go now. The lease says what is held, the next run settles it.
-            os._exit(128 + number)
-        clock.stop(number)
-        if not clock.shielded:
-            transports.abort()
-
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    before = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield kind(settings, ports)
+        with stops.heard(clock, transports.abort, output=sys.stdout.fileno() if for_reader else None):
+            yield kind(settings, ports)
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         clock.close()
 
 

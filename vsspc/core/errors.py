@@ -45,6 +45,7 @@ A code that is not in this list means failure too. `transient` says whether the 
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -350,12 +351,13 @@ class DeadlineExceeded(VsspcError):
 
 
 class Interrupted(VsspcError):
-    """A signal asked this command to stop."""
+    """A signal asked this command to stop; SIGPIPE stands for a reader of its output who has gone."""
 
     exit_code = 130
     advice = "The run was undone; start it again when it suits."
 
     def __init__(self, signal_number: int) -> None:
-        super().__init__(f"stopped by signal {signal_number}")
+        gone = signal_number == signal.SIGPIPE
+        super().__init__("stopped: nobody reads its output any more" if gone else f"stopped by signal {signal_number}")
         self.signal_number = signal_number
         self.exit_code = 128 + signal_number  # type: ignore[misc]  # the one code that is not known to the class
