@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec chaos
+.PHONY: help setup machine lint test demo real-paexec chaos install deb
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -44,3 +44,9 @@ real-paexec: setup ## the same with the real PAExec, in Wine: one contract on bo
 chaos: setup ## real dumps with a random fault each: none wrong, nothing left (N=200 of them, SEED=random)
 	@VSSPC_EVERY_EFFECT=1 $(PYTHON) -m pytest -q -n $(WORKERS) tests/faults/test_every_effect.py
 	@$(PYTHON) -m tests.chaos --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+install: ## vsspc for the BackupPC of this machine, in PREFIX=/opt/vsspc (root; needs python3-venv): docs/install.md
+	@sh vsspc/packaging/install.sh "$(or $(PREFIX),/opt/vsspc)"
+
+deb: ## the same as a Debian package, in DEB_DIR=.venv/deb (needs python3-venv): docs/install.md
+	@sh vsspc/packaging/build-deb.sh "$(or $(DEB_DIR),.venv/deb)"
