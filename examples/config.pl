@@ -22,12 +22,13 @@ $Conf{RsyncdPasswd} = '';
 
 #
 # The hooks. Without UserCmdCheckStatus = 1 BackupPC ignores a hook that fails.
-# $Conf{DumpPreShareCmd} is Perl that BackupPC evaluates; it takes anything but an explicit $? = 0 for a failure, so a
-# missing or broken VSSPC.pm ends the dump too. The second path is `state_dir` of vsspc.toml.
+# Those that begin with & are Perl that BackupPC evaluates; before a dump they begin with a failure ($? = 256), so that
+# a missing or broken VSSPC.pm ends the dump too. /var/lib/vsspc is `state_dir` of vsspc.toml.
 #
 $Conf{UserCmdCheckStatus} = 1;
-$Conf{DumpPreUserCmd} = '/opt/vsspc/shims/vsspc-pre --client $client --host $hostIP --type $type';
+$Conf{DumpPreUserCmd} = '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::pre($bpc, $args[0], "/opt/vsspc/shims/vsspc-pre") }}';
 $Conf{DumpPreShareCmd} = '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::load($bpc, $args[0], "/var/lib/vsspc") }}';
+$Conf{DumpPostShareCmd} = '&{sub { require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::count($bpc, $args[0], "/var/lib/vsspc") }}';
 $Conf{DumpPostUserCmd} = '/opt/vsspc/shims/vsspc-post --client $client --host $hostIP --xfer-ok $xferOK';
 
 #
@@ -48,9 +49,11 @@ $Conf{ClientCharset} = '';
 
 #
 # A shadow copy cannot be written to. An undefined RsyncRestoreArgs hides BackupPC's direct restore; files are
-# restored as a zip or tar archive from its pages.
+# restored as a zip or tar archive from its pages. A restore that is asked for all the same is refused by the hook.
 #
 $Conf{RsyncRestoreArgs} = undef;
+$Conf{RestorePreUserCmd} = '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::restore($bpc, $args[0], "/opt/vsspc/shims/vsspc-restore-pre", "/var/lib/vsspc") }}';
+$Conf{RestorePostUserCmd} = '/opt/vsspc/shims/vsspc-restore-post --client $client --host $hostIP --xfer-ok $xferOK';
 
 #
 # What is not worth keeping from a Windows volume. Patterns begin at the volume's root; rsync minds upper and lower

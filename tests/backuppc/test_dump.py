@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from vsspc.lab.backuppc import FRAGMENT, give
 
 from .conftest import HOST, Site, contents
@@ -77,13 +79,19 @@ def test_without_the_session_nothing_is_transferred_and_post_still_runs(site: Si
     assert failed.backups == ()
 
 
-def test_a_missing_module_fails_closed(site: Site) -> None:
+@pytest.mark.parametrize(("hook", "pre", "post"), [("DumpPreUserCmd", False, False), ("DumpPreShareCmd", True, True)])
+def test_a_missing_module_fails_closed(site: Site, hook: str, pre: bool, post: bool) -> None:
     (site.volume / "file").write_text("content")
-    site.configure(FRAGMENT.read_text(encoding="utf-8").replace("shims/VSSPC.pm", "shims/NO-VSSPC.pm"))
+    lines = FRAGMENT.read_text(encoding="utf-8").splitlines(keepends=True)
+    broken = [
+        line.replace("VSSPC.pm", "NO-VSSPC.pm") if line.startswith(f"$Conf{{{hook}}}") else line for line in lines
+    ]
+    site.configure("".join(broken))
     failed = site.dump()
     assert not failed.ok
     assert "NO-VSSPC.pm" in failed.xferlog
-    assert "DumpPreShareCmd returned error status" in failed.pc_log
+    assert f"{hook} returned error status" in failed.pc_log
+    assert ("stand-in: pre" in failed.xferlog, "stand-in: post" in failed.xferlog) == (pre, post)
     assert "rsync_bpc" not in failed.xferlog
     assert failed.backups == ()
 

@@ -40,7 +40,8 @@ def test_backuppc_reads_the_example() -> None:
     assert conf["RsyncdPasswd"] == ""
     assert conf["RsyncRestoreArgs"] is None
     commands = {key: value for key, value in conf.items() if key.endswith("Cmd")}
-    assert set(commands) == {"DumpPreUserCmd", "DumpPreShareCmd", "DumpPostUserCmd"}
+    dump = {"DumpPreUserCmd", "DumpPreShareCmd", "DumpPostShareCmd", "DumpPostUserCmd"}
+    assert set(commands) == dump | {"RestorePreUserCmd", "RestorePostUserCmd"}
     for command in commands.values():
         assert isinstance(command, str)  # the web editor destroys the list form
         assert "/opt/vsspc/shims/" in command
