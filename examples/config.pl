@@ -1,5 +1,8 @@
 #
-# BackupPC 4.x settings for a Windows host that vsspc serves: /etc/backuppc/pc/HOST.pl (Debian: /etc/backuppc/HOST.pl).
+# BackupPC 4.x settings for HOST, a Windows host that vsspc serves. This is /etc/BackupPC/pc/HOST.pl, in
+# Debian /etc/backuppc/HOST.pl, as `vsspc backuppc HOST` prints it from /etc/vsspc/vsspc.toml.
+# Print it again after a change of the host's volumes, rsync_port, restore or max_ttl there, or of state_dir.
+# `vsspc check HOST` says whether BackupPC has what it needs.
 #
 # The shape of this file matters to BackupPC's web editor, which rewrites it on every save: one statement a line or
 # block, no comment behind a statement, user commands as plain strings (it destroys the list form), and a true value
@@ -7,29 +10,32 @@
 #
 
 #
-# One rsync module for each volume that the host's `volumes` names in /etc/vsspc/vsspc.toml: C for C:, D for D:.
+# One rsync module for each volume that the host's `volumes` names in vsspc.toml: C for C:, D for D:.
 #
 $Conf{XferMethod} = 'rsyncd';
 $Conf{RsyncShareName} = ['C'];
 
 #
-# Port, user and password are made for each run and loaded by DumpPreShareCmd below. Until then there are none:
-# BackupPC refuses to transfer with an empty password, so nothing else that listens on the host can be read by mistake.
-# Do not put a password here.
+# Port, user and password come with each run: DumpPreShareCmd below loads them. Until then there is no password, and
+# BackupPC refuses to transfer: so nothing else that listens on the host can be read by mistake. Do not put one here.
 #
-$Conf{RsyncdUserName} = 'vsspc';
+$Conf{RsyncdUserName} = 'backuppc';
 $Conf{RsyncdPasswd} = '';
 
 #
 # The hooks. Without UserCmdCheckStatus = 1 BackupPC ignores a hook that fails.
-# Those that begin with & are Perl that BackupPC evaluates; before a dump they begin with a failure ($? = 256), so that
-# a missing or broken VSSPC.pm ends the dump too. /var/lib/vsspc is `state_dir` of vsspc.toml.
+# Those that begin with & are Perl that BackupPC evaluates. They count as failed until VSSPC.pm says $? = 0, so a
+# missing or broken VSSPC.pm ends the dump too. /var/lib/vsspc is state_dir of vsspc.toml.
+# pre makes the shadow copy and serves it, load gives this run's port and password to the transfer, count notes how
+# many files a share has, post takes everything down. restore does what pre and load do, for a restore.
 #
 $Conf{UserCmdCheckStatus} = 1;
 $Conf{DumpPreUserCmd} = '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::pre($bpc, $args[0], "/opt/vsspc/shims/vsspc-pre") }}';
 $Conf{DumpPreShareCmd} = '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::load($bpc, $args[0], "/var/lib/vsspc") }}';
 $Conf{DumpPostShareCmd} = '&{sub { require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::count($bpc, $args[0], "/var/lib/vsspc") }}';
 $Conf{DumpPostUserCmd} = '/opt/vsspc/shims/vsspc-post --client $client --host $hostIP --xfer-ok $xferOK';
+$Conf{RestorePreUserCmd} = '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::restore($bpc, $args[0], "/opt/vsspc/shims/vsspc-restore-pre", "/var/lib/vsspc") }}';
+$Conf{RestorePostUserCmd} = '/opt/vsspc/shims/vsspc-restore-post --client $client --host $hostIP --xfer-ok $xferOK';
 
 #
 # A full dump that found no file at all is a failure, not an empty backup.
@@ -48,12 +54,10 @@ $Conf{RsyncArgsExtra} = [];
 $Conf{ClientCharset} = '';
 
 #
-# A shadow copy cannot be written to. An undefined RsyncRestoreArgs hides BackupPC's direct restore; files are
-# restored as a zip or tar archive from its pages. A restore that is asked for all the same is refused by the hook.
+# Direct restores are off for this host (`restore`). An undefined RsyncRestoreArgs hides them, and RestorePreUserCmd
+# refuses one that is asked for all the same; files are restored as a zip or tar archive from BackupPC's pages.
 #
 $Conf{RsyncRestoreArgs} = undef;
-$Conf{RestorePreUserCmd} = '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::restore($bpc, $args[0], "/opt/vsspc/shims/vsspc-restore-pre", "/var/lib/vsspc") }}';
-$Conf{RestorePostUserCmd} = '/opt/vsspc/shims/vsspc-restore-post --client $client --host $hostIP --xfer-ok $xferOK';
 
 #
 # What is not worth keeping from a Windows volume. Patterns begin at the volume's root; rsync minds upper and lower
@@ -64,19 +68,19 @@ $Conf{RestorePostUserCmd} = '/opt/vsspc/shims/vsspc-restore-post --client $clien
 $Conf{BackupFilesExclude} = {
   'C' => [
     '/pagefile.sys',
-    '/hiberfil.sys',
-    '/swapfile.sys',
-    '/DumpStack.log*',
     '/System Volume Information/',
     '/$Recycle.Bin/',
     '/$RECYCLE.BIN/',
     '/RECYCLER/',
+    '/Config.Msi/',
+    '/hiberfil.sys',
+    '/swapfile.sys',
+    '/DumpStack.log*',
     '/$WinREAgent/',
     '/$Windows.~BT/',
     '/$WINDOWS.~BT/',
     '/$Windows.~WS/',
     '/$SysReset/',
-    '/Config.Msi/',
     '/MSOCache/',
     '/Recovery/',
     '/Windows/Temp/*',

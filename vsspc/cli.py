@@ -1,4 +1,4 @@
-"""The command line: `vsspc pre|post|status|sweep|selftest|deploy|config|lab`. The only place that ends the process.
+"""The command line: `vsspc pre|post|status|sweep|selftest|deploy|backuppc|config|lab`. The only place that ends the process.
 
 Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so the order is kept.
 """
@@ -132,6 +132,16 @@ def deploy(
     if remove and folder:
         raise click.UsageError("--bundle does not go with --remove.")
     _run(lambda: _deploy(config_path, sets, client, address, folder, remove), client)
+
+
+@vsspc.command()
+@click.argument("client", metavar="HOST")
+@click.option("--shims", metavar="DIR", help="The folder of vsspc's shims [that of this installation].")
+@_set
+@click.pass_obj
+def backuppc(config_path: str | None, client: str, shims: str | None, sets: tuple[str, ...]) -> None:
+    """Print the host's settings for BackupPC (Debian: /etc/backuppc/HOST.pl)."""
+    _run(lambda: _backuppc(config_path, sets, client, shims), client)
 
 
 @vsspc.group()
@@ -298,6 +308,12 @@ def _deploy(
     from vsspc.deploy import run
 
     run(config_path, sets, client, address, folder=Path(folder) if folder else None, remove=remove, out=sys.stdout)
+
+
+def _backuppc(config_path: str | None, sets: Sequence[str], client: str, shims: str | None) -> None:
+    from vsspc.backuppc.command import printed
+
+    click.echo(printed(config_path, sets, client, shims), nl=False)
 
 
 def _show(config_path: str | None, sets: Sequence[str], client: str, explain: bool) -> None:

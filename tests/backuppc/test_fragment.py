@@ -1,4 +1,4 @@
-"""examples/config.pl as BackupPC's own loader reads it, and in the shape that its web editor leaves alone."""
+"""examples/config.pl, and what `vsspc backuppc HOST` prints, as BackupPC's own loader reads them, and perl."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from vsspc.backuppc.excludes import excludes
+from vsspc.backuppc.fragment import RESTORE_ARGUMENTS, Paths, hooks
+from vsspc.backuppc.fragment import fragment as printed
+from vsspc.core.settings import HostSettings
+from vsspc.core.words import Volume
 from vsspc.lab.backuppc import FRAGMENT, PROGRAMS, fragment, perl
 
 READ = r"""
@@ -47,11 +52,43 @@ def test_backuppc_reads_the_example() -> None:
         assert "/opt/vsspc/shims/" in command
 
 
-def test_every_statement_has_the_shape_that_the_web_editor_keeps() -> None:
-    code = [line for line in FRAGMENT.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+OF_MANY_SETTINGS = HostSettings(
+    host="winbox",
+    address="192.0.2.1",
+    volumes=(Volume("C:"), Volume("D:"), Volume("C:\\Mounts\\Data")),
+    rsync_port=10873,
+    restore="folder",
+    max_ttl=3600.0,
+)
+
+
+def test_backuppc_reads_what_is_printed_for_a_host(tmp_path: Path) -> None:
+    paths = Paths(Path("/srv/vsspc/shims"), Path("/srv/vsspc/state"))
+    file = tmp_path / "winbox.pl"
+    file.write_text(printed(OF_MANY_SETTINGS, paths))
+    conf = read(file)
+    assert conf["RsyncShareName"] == ["C", "D", "C_Mounts_Data"]
+    assert conf["RsyncdClientPort"] == 10873
+    assert conf["ClientTimeout"] == 3600
+    assert conf["RsyncRestoreArgs"] == list(RESTORE_ARGUMENTS)
+    assert {name: conf[name] for name in hooks(paths)} == hooks(paths)
+    assert conf["BackupFilesExclude"] == {share: list(some) for share, some in excludes(OF_MANY_SETTINGS.volumes).items()}
+
+
+@pytest.mark.parametrize("text", [FRAGMENT.read_text("utf-8"), printed(OF_MANY_SETTINGS, Paths())], ids=["example", "host"])
+def test_perl_finds_nothing_to_say(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "winbox.pl"
+    file.write_text("use strict; use warnings; our %Conf;\n" + text)
+    check = subprocess.run(["/usr/bin/perl", "-c", str(file)], capture_output=True, text=True, timeout=20, check=False)
+    assert check.stderr == f"{file} syntax OK\n"
+
+
+@pytest.mark.parametrize("text", [FRAGMENT.read_text("utf-8"), printed(OF_MANY_SETTINGS, Paths())], ids=["example", "host"])
+def test_every_statement_has_the_shape_that_the_web_editor_keeps(text: str) -> None:
+    code = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert code[-1] == "1;"
     for line in code:
-        assert re.fullmatch(r"\$Conf\{\w+\} = .*[;{]|\s+'.*'(,| => \[)?|\s+\],?|\};|1;", line), line
+        assert re.fullmatch(r"\$Conf\{\w+\} = .*[;{[]|\s+'.*'(,| => \[)?|\s+\],?|[}\]];|1;", line), line
         assert not re.search(r";\s*#", line)
     settings = re.findall(r"^\$Conf\{(\w+)\}", "\n".join(code), flags=re.MULTILINE)
     assert len(settings) == len(set(settings))
