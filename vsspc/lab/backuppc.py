@@ -247,6 +247,7 @@ class BackupPC:
 
     def start(self, within: float = 20.0) -> None:
         """Start the real server, in the foreground as our child, and wait until its socket is there."""
+        (self.root / "run" / "BackupPC.sock").unlink(missing_ok=True)  # of an earlier server
         with (self.root / "log" / "server.out").open("ab") as output:
             self._server = subprocess.Popen(
                 self._command("BackupPC"),
@@ -270,8 +271,11 @@ class BackupPC:
         """The process id of the running server."""
         return self._server.pid if self._server is not None else None
 
-    def stop(self, within: float = 10.0) -> None:
-        """Stop the server as a reboot does (SIGTERM; it interrupts its dumps), then end what is left of its children."""
+    def shut_down(self, within: float = 20.0) -> None:
+        """Stop the server as its service does: SIGTERM to it alone. What its dumps have started may live on.
+
+        It gives each dump INT, and a second later KILL (bin/BackupPC, ServerShutdown).
+        """
         if self._server is not None:
             self._server.terminate()
             try:
@@ -280,6 +284,10 @@ class BackupPC:
                 self._server.kill()
                 self._server.wait()
             self._server = None
+
+    def stop(self, within: float = 10.0) -> None:
+        """Stop the server as a reboot does (SIGTERM; it interrupts its dumps), then end what is left of its children."""
+        self.shut_down(within)
         deadline = time.monotonic() + within
         while (left := self.processes()) and time.monotonic() < deadline:
             for pid in left:
@@ -315,6 +323,20 @@ class BackupPC:
             raise BackupPCError(f"the BackupPC server does not answer: {reply.stdout}")
         return reply.stdout.removeprefix("Got reply: ")
 
+    def status(self, host: str) -> dict[str, str]:
+        """Return what the server knows of a host (`state`, `reason`, `error`, …), as its pages show it."""
+        found = re.findall(r'"(\w+)" => (?:"((?:[^"\\]|\\.)*)"|([^",)]*))', self.message(f"status host({host})"))
+        return {key: re.sub(r"\\(.)", r"\1", text) or bare for key, text, bare in found}
+
+    def configure(self, **settings: PerlValue) -> None:
+        """Add settings to config.pl, which win over what it had; a running server takes them up at once."""
+        config = self.root / "etc" / "config.pl"
+        body, end, _ = config.read_text(encoding="utf-8").rpartition("1;")
+        added = "".join(f"$Conf{{{name}}} = {perl(value)};\n" for name, value in settings.items())
+        config.write_text(f"{body}{added}{end}\n", encoding="utf-8")
+        if self._server is not None:
+            self.message("server reload")
+
     # Dumps
 
     @property
@@ -333,6 +355,10 @@ class BackupPC:
         reply = self.message(f"backup {host} {host} admin {int(full)}")
         if "ok" not in reply:
             raise BackupPCError(f"{host}: the server refused the dump: {reply}")
+
+    def cancel(self, host: str) -> str:
+        """Stop what runs of a host, as the button on its page does; return the server's reply."""
+        return self.message(f"stop {host} admin 0")
 
     def dump_by_server(self, host: str, *, full: bool = True, within: float = 120.0) -> DumpResult:
         """Have the server dump a host, and wait until it says how that ended."""
