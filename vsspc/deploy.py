@@ -92,7 +92,7 @@ def bring(visit: Visit, bundle: Bundle, checked: pe.Checked, told: store.Told) -
                 advice="Does its antivirus hold them back? The log names them (store.refused, store.spoiled).",
             )
 
-    visit.visit("deploy", work, bundle)
+    visit.run("deploy", work, bundle)
 
 
 def take_away(visit: Visit) -> bool:
@@ -103,7 +103,7 @@ def take_away(visit: Visit) -> bool:
         nonlocal there
         there = store.remove(site)
 
-    visit.visit("deploy", work, Bundle({}))
+    visit.run("deploy", work, Bundle({}))
     return there
 
 

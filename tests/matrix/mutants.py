@@ -19,7 +19,8 @@ from vsspc.core.machine import Event
 from vsspc.core.settings import EngineChoice
 from vsspc.core.words import Lease, Resource
 from vsspc.engine import teardown
-from vsspc.engine.run import HostRun
+from vsspc.engine.driver import Driver
+from vsspc.engine.post import Post
 from vsspc.resources import daemon, jobs, leftovers, owner, proof
 from vsspc.resources.site import Site
 from vsspc.windows import scripts
@@ -68,10 +69,10 @@ def _held_without(limit: str) -> Callable[[], AbstractContextManager[object]]:
 def _late_lease() -> Iterator[None]:
     """The lease is written by whatever comes next, after the effect."""
 
-    def intend(run: HostRun, resource: Resource) -> None:
+    def intend(run: Driver, resource: Resource) -> None:
         run._lease = run._lease.holding(resource)
 
-    with patch.object(HostRun, "_intend", intend):
+    with patch.object(Driver, "_intend", intend):
         yield
 
 
@@ -120,10 +121,10 @@ def _any_content() -> Iterator[None]:
 def _unproved() -> Iterator[None]:
     """post believes that the shadow copy outlived the transfer."""
 
-    def believe(run: HostRun) -> None:
+    def believe(run: Post) -> None:
         run._lease = dataclasses.replace(run._lease, proved=True)
 
-    with patch.object(HostRun, "_check_outlived", believe):
+    with patch.object(Post, "_check_outlived", believe):
         yield
 
 
@@ -142,14 +143,14 @@ def _folder_first() -> Iterator[None]:
 def _no_undoing() -> Iterator[None]:
     """A lease that cannot be written between two steps ends the command."""
 
-    def save(run: HostRun, lease: Lease) -> Lease:
+    def save(run: Driver, lease: Lease) -> Lease:
         run._ports.store.save(lease)
         return lease
 
-    def fail(run: HostRun, error: Exception) -> None:
+    def fail(run: Driver, error: Exception) -> None:
         raise error
 
-    with patch.object(HostRun, "_save", save), patch.object(HostRun, "_fail", fail):
+    with patch.object(Driver, "_save", save), patch.object(Driver, "_fail", fail):
         yield
 
 
@@ -185,7 +186,7 @@ def _discard_without(words: str) -> Callable[[], AbstractContextManager[object]]
     return _in_place(scripts, "discard", lambda old: re.sub(words, "", old()))
 
 
-def _masking(old: Around, run: HostRun) -> Event:
+def _masking(old: Around, run: Driver) -> Event:
     event: Event = old(run)
     if event is Event.STUCK:
         run._error = TeardownIncomplete(run._lease.error)
@@ -201,7 +202,7 @@ def _without_netsh(old: Around, *args: Any) -> str:
     return re.sub(r"[^\n]*netsh\.exe[^\n]*\n[^\n]*firewall=[^\n]*\n", "", old(*args))
 
 
-def _second_try(old: Around, run: HostRun) -> Event:
+def _second_try(old: Around, run: Driver) -> Event:
     run._no_session = False
     return old(run)  # type: ignore[no-any-return]
 
@@ -221,11 +222,11 @@ MUTANTS = (
     Mutant("the folder is released before its holder", _folder_first, _scene("post"), "next run"),
     Mutant("an owner file is taken over whatever its age", _in_place(owner, "_age", lambda *args: 1e9),
            _scene("rival"), "rival"),
-    Mutant("the session file is kept", lambda: patch.object(HostRun, "_withdraw", HostRun._confirm),
+    Mutant("the session file is kept", lambda: patch.object(Driver, "_withdraw", Driver._confirm),
            _scene("post"), "session"),
-    Mutant("an error of the teardown takes the place of the first", _in_place(HostRun, "_teardown", _masking),
+    Mutant("an error of the teardown takes the place of the first", _in_place(Driver, "_teardown", _masking),
            lambda: row(_FAILED_PRE), "mask"),
-    Mutant("a password that was refused is tried again", _in_place(HostRun, "_teardown", _second_try),
+    Mutant("a password that was refused is tried again", _in_place(Driver, "_teardown", _second_try),
            _scene("refused"), "password"),
     Mutant("a lease that cannot be written ends the command", _no_undoing, _kinds("pre", "pre", [Kind.FULL]), "undone"),
     Mutant("the firewall rule stays", _in_place(scripts, "release", _without_netsh), _scene("post"), "next run"),

@@ -8,15 +8,13 @@ are released at its end (by post, if the visit was killed).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import LeaseHeld, TeardownIncomplete, VsspcError
 from vsspc.core.machine import Event
-from vsspc.core.settings import Bundle
+from vsspc.core.settings import Bundle, HostSettings
 from vsspc.core.words import Resource, State
-from vsspc.engine import teardown
-from vsspc.engine.run import HostRun
+from vsspc.engine.driver import Driver, Ports
 from vsspc.resources import owner
 from vsspc.resources.site import Site
 
@@ -24,12 +22,15 @@ Work = Callable[[Site, str], None]
 """Given the host and the id of the visit, under which whatever it leaves in the host's run folder is released."""
 
 
-class Visit(HostRun):
+class Visit(Driver):
     """One visit to one host."""
 
-    _work: Work
+    def __init__(self, settings: HostSettings, ports: Ports) -> None:
+        super().__init__(settings, ports)
+        self._steps = {State.CLEANUP: self._cleanup}
+        self._work: Work
 
-    def visit(self, command: str, work: Work, bundle: Bundle) -> None:
+    def run(self, command: str, work: Work, bundle: Bundle) -> None:
         """Do the work, within `timeouts.snapshot` as a run's uploads, and take down what it needed.
 
         Raise the first error; LeaseHeld while another command or another server works on the host.
@@ -45,16 +46,7 @@ class Visit(HostRun):
                 self._beside()
                 return
             self._adopt(lease)
-            self._lease = replace(
-                self._lease,
-                address=settings.address,
-                run=self._ports.token(6),
-                volumes=(),
-                started=clock.wall().isoformat(timespec="seconds"),
-                error="",
-                proved=False,
-                live=False,
-            )
+            self._new_run(volumes=())
             self._drive(Event.BEGIN)
         self._end(owing_fails=True)
 
@@ -88,35 +80,23 @@ class Visit(HostRun):
         finally:
             self._close()
         error = error or self._ports.clock.stopped()
-        left = self._released(run)
-        if error is not None:
-            raise error
-        if left is not None:
-            raise left
+        left = self._owed(run)
+        if (first := error or left) is not None:
+            raise first
 
-    def _released(self, run: str) -> VsspcError | None:
-        """Release what the visit holds, over a fresh session; return why something is still owed."""
-        clock = self._ports.clock
+    def _owed(self, run: str) -> VsspcError | None:
+        """Release what the visit holds; return why something is still owed."""
 
         def held() -> list[Resource]:
             return [one for one in self._lease.releases() if one.run == run]
 
         if not held():
             return None
-        limit = Deadline.after(clock.now(), self._settings.teardown_reserve, "teardown_reserve")
-        try:
-            with clock.shield():
-                site = self._open(limit)
-                site.deadline = limit
-                with site.transport.until(limit):
-                    owed = teardown.release_all(site, held)
-        except Exception as error:  # noqa: BLE001 as in the teardown of a run: what is left is owed
-            return self._explained(error)
-        finally:
-            self._close()
-        if not owed:
+        limit = Deadline.after(self._ports.clock.now(), self._settings.teardown_reserve, "teardown_reserve")
+        problem = self._released(held, limit)
+        if problem is None:
             return None
         return TeardownIncomplete(
-            f"still on the host: {owed[0].resource.kind.value} ({owed[0].error.message})",
+            f"still on the host: {held()[0].kind.value} ({problem})",
             advice="Nothing to do: the post of the run that waits settles it.",
         )

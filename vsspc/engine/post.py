@@ -1,0 +1,84 @@
+"""The command `post`: did the shadow copy outlive the transfer? Then everything is taken down."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from vsspc.core.deadline import Deadline
+from vsspc.core.errors import DaemonNotReady, LeaseHeld, SnapshotVanished, WrongContent
+from vsspc.core.machine import Event
+from vsspc.core.words import Kind, Lease, State
+from vsspc.engine.driver import Driver
+from vsspc.resources import proof
+
+
+class Post(Driver):
+    """One post on one host."""
+
+    def run(self, *, transfer_ok: bool) -> Lease:
+        """Check that the shadow copy outlived a good transfer, and take everything down; return the lease.
+
+        Raise SnapshotVanished when it did not, or when that can no longer be known; TeardownIncomplete when something
+        is owed and the host's settings want that to fail the dump.
+        """
+        settings, clock = self._settings, self._ports.clock
+        self._limit = Deadline.after(clock.now(), settings.post_timeout, "post_timeout")
+        try:
+            with self._ports.store.lock(settings.host, "post", settings.post_timeout):
+                self._lease = self._load() or self._lease
+                if self._lease.live:
+                    self._say_live()
+                if transfer_ok:
+                    self._check_outlived()
+                if self._lease.state in (State.IDLE, State.CLOSED):
+                    self._ports.log.info("post.nothing", why="this server holds nothing on the host")
+                else:
+                    if self._lease.state is not State.WAIT:
+                        self._adopt(self._lease)
+                    self._drive(Event.STOP)
+        except LeaseHeld as error:
+            if error.by != "pre":
+                raise
+            # That pre has settled what this post is for; what it makes now is not ours to take down.
+            self._ports.log.info("post.nothing", why="a new run has begun on the host, and settled the earlier one")
+            if transfer_ok:
+                self._fail(SnapshotVanished("a new run ended the one that this dump read, before its post came"))
+        return self._end(owing_fails=settings.teardown_fails_post)
+
+    def _check_outlived(self) -> None:
+        """Note in the lease that the daemon still serves this run's shadow copy; else note SnapshotVanished."""
+        ports, lease = self._ports, self._lease
+        if lease.proved:
+            return
+        if lease.live:
+            ports.log.warning("live", why="this dump was read from the LIVE disk: there was no shadow copy to outlive it")
+            return
+        if lease.state is not State.WAIT and not self._is_lost():
+            why = "no run is known on this server" if lease.state is State.IDLE else "the run was ended before its post came"
+            self._fail(SnapshotVanished(why + (f": {lease.error}" if lease.error else "")))
+            return
+        fields = ports.sessions.read(lease.host)
+        limit = Deadline.after(
+            ports.clock.now(), self._settings.timeouts["last_proof"], "timeouts.last_proof"
+        ).sooner(self._limit)
+        try:
+            if fields is None:
+                raise WrongContent("the session file of the run is gone")
+            proof.prove(
+                ports.rsync,
+                limit,
+                fields["run"] if self._is_lost() else lease.run,
+                address=lease.address,
+                port=int(fields["port"]),
+                user=fields["user"],
+                password=fields["password"],
+                volumes=lease.volumes,
+            )
+            self._lease = replace(lease, proved=True)
+        except (DaemonNotReady, WrongContent) as error:
+            self._fail(SnapshotVanished(f"the shadow copy did not outlive the transfer: {error.message}"))
+        except Exception as error:  # noqa: BLE001 a stop signal, for one: the teardown still comes
+            self._fail(self._explained(error))
+
+    def _is_lost(self) -> bool:
+        return any(one.kind is Kind.LOST_LEASE for one in self._lease.held)
