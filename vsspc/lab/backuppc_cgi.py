@@ -258,6 +258,7 @@ class _Reader(HTMLParser):
         self._in_title = False
         self._area: tuple[str, list[str]] | None = None
         self._select: tuple[str, list[tuple[str, bool]]] | None = None
+        self._option_text = False  # an option without a value has its text for one
         self._open = False
 
     def forms(self) -> Iterator[Form]:
@@ -282,6 +283,7 @@ class _Reader(HTMLParser):
             self._select = (given.get("name", ""), [])
         elif tag == "option" and self._select is not None:
             self._select[1].append((given.get("value", ""), "selected" in present))
+            self._option_text = "value" not in present
 
     def _input(self, given: Mapping[str, str], present: set[str]) -> None:
         kind = given.get("type", "text").lower()
@@ -312,12 +314,15 @@ class _Reader(HTMLParser):
             chosen = [value for value, selected in options if selected] or [value for value, _ in options[:1]]
             if chosen:
                 self._set(name, chosen[-1])
-            self._select = None
+            self._select, self._option_text = None, False
 
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.title += data
         elif self._area is not None:
             self._area[1].append(data)
+        elif self._select is not None and self._option_text:
+            value, selected = self._select[1].pop()
+            self._select[1].append((value + data.strip(), selected))
         elif not self._silent:
             self.words.append(data)
