@@ -271,15 +271,18 @@ sub run_shim
     my $pid = fork();
     become($writer, $before, $program, @arguments) if (defined($pid) && $pid == 0);
     my $errno = $!;
+    my $last;
     $undo = sub {
-        log_lines($vars, "vsspc: stopped by signal $stopped: $program is told to undo what it did\n");
+        log_lines($vars, $last, "vsspc: stopped by signal $stopped: $program is told to undo what it did\n");
+        $last = undef;
         kill('TERM', $pid);
         kill('CONT', $pid);    # a stopped process (TSTP to the whole group) would not hear it
     } if ($stoppable && defined($pid));
     POSIX::sigprocmask(POSIX::SIG_SETMASK(), $before);
     close($writer);
     die("fork: $errno\n") if (!defined($pid));
-    return gather($vars, $reader, $pid);
+    my $status = gather($vars, $reader, $pid, \$last);
+    return ($status, $last);
 }
 
 # The child's side of run_shim: never returns, and runs nothing of BackupPC's.
@@ -307,11 +310,12 @@ sub become
     POSIX::_exit(127);
 }
 
-# Read a child's output until it has ended, and its end; returns its wait status and the last line.
+# Read a child's output until it has ended, and how; returns its wait status. The newest line is kept in $$last, all
+# before it are in XferLOG.
 sub gather
 {
-    my ($vars, $reader, $pid) = @_;
-    my ($status, $open, $buffer, @kept) = (undef, 1, '');
+    my ($vars, $reader, $pid, $last) = @_;
+    my ($status, $open, $buffer) = (undef, 1, '');
 
     while (!defined($status) || $open) {
         # A signal ends select() and sysread(); should it come just before one of them, it is heard a second later.
@@ -322,8 +326,9 @@ sub gather
             next if (!defined($count) && $! == EINTR);
             $open = 0 if (!$count);
             while ($buffer =~ s/\A([^\n]*\n)// || (length($buffer) > MAX_LINE && $buffer =~ s/\A(.+)\z//s)) {
-                log_lines($vars, @kept);
-                @kept = (terminated($1));
+                my $line = terminated($1);
+                log_lines($vars, $$last);
+                $$last = $line;
             }
             next if ($open);
         }
@@ -337,10 +342,10 @@ sub gather
         }
     }
     if (length($buffer)) {
-        log_lines($vars, @kept);
-        @kept = (terminated($buffer));
+        log_lines($vars, $$last);
+        $$last = terminated($buffer);
     }
-    return ($status, @kept);
+    return $status;
 }
 
 sub terminated

@@ -13,6 +13,8 @@ import pytest
 
 from vsspc.lab.backuppc import FRAGMENT, SHIMS
 
+from .stage import hook, perl, play, session
+
 PASSWORD = "one-time_Secret.0123456789"
 GOOD = {
     "version": "1",
@@ -105,6 +107,8 @@ def test_a_good_session_is_loaded(tmp_path: Path) -> None:
         ({"password": PASSWORD + "\r"}, "password= is not valid"),
         ({"expires": "1700000000"}, "expired"),
         ({"expires": "soon"}, "expires= is not valid"),
+        ({"purpose": "restore"}, "the session is one of a restore"),
+        ({"purpose": "dump "}, "purpose= is not valid"),
         *(({key: None}, f"lacks {key}=") for key in GOOD),
     ],
 )
@@ -129,6 +133,37 @@ def test_a_session_with_a_wrong_field_is_refused(tmp_path: Path, changes: dict[s
 def test_garbage_is_refused(tmp_path: Path, text: str, because: str) -> None:
     write(tmp_path, text)
     assert_refused(load(tmp_path), because)
+
+
+def test_the_session_of_a_dump_may_say_so(tmp_path: Path) -> None:
+    write(tmp_path, purpose="dump")
+    assert load(tmp_path).status == 0
+
+
+def test_the_second_share_is_of_the_same_run(tmp_path: Path) -> None:
+    session(tmp_path)
+    again = perl(f'rename("{session(tmp_path / "other")}", "{tmp_path}/winbox/session") or die')
+    same = play(tmp_path, hook("load", tmp_path), again, hook("load", tmp_path))
+    assert [one.status for one in same.hooks] == [0, 0, 0]
+
+    session(tmp_path)
+    other = perl(f'rename("{session(tmp_path / "other", run="f" * 12)}", "{tmp_path}/winbox/session") or die')
+    changed = play(tmp_path, hook("load", tmp_path), other, hook("load", tmp_path))
+    refused = changed.hooks[-1]
+    assert refused.status == 256
+    assert "another run took the place of run 0123456789ab" in str(refused.line)
+    assert refused.conf["RsyncdPasswd"] == ""
+
+
+def test_the_first_share_forgets_the_counts_of_an_earlier_dump(tmp_path: Path) -> None:
+    session(tmp_path)
+    counts = tmp_path / "winbox" / "counts"
+    counts.write_text("C 1 1\n")
+    write_again = perl(f'open(my $f, ">", "{counts}"); print($f "C 2 2\\n"); close($f)')
+    play(tmp_path, hook("load", tmp_path))
+    assert not counts.exists()
+    play(tmp_path, hook("load", tmp_path), write_again, hook("load", tmp_path))
+    assert counts.read_text() == "C 2 2\n"
 
 
 def test_a_missing_session_is_refused(tmp_path: Path) -> None:
