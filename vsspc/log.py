@@ -37,6 +37,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "engine.unusable": lambda f: f"the engine {f['engine']} cannot be used here ({f['why']}); the next one is tried",
     "writer.failed": lambda f: str(f["why"]),
     "volume.skipped": lambda f: f"WARNING: the volume {f['volume']} is left out of this backup: {f['why']}",
+    "port.taken": lambda f: f"TCP port {f['port']} of the host is in use by another program",
     "mapping.failed": lambda f: f"no mapping by {f['way']}: {f['why']}",
     "store.unusable": lambda f: f"the host's own copy of the bundle cannot be used ({f['why']}); it is uploaded",
     "store.refused": lambda f: f"did not verify on the host: {', '.join(f['files'])}",

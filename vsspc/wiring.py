@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 from vsspc import config as configuration
 from vsspc.adapters import effects, stops
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.psexec import PsexecTransportFactory
-from vsspc.adapters.serverfiles import bundle, credentials
+from vsspc.adapters.serverfiles import bundle, credentials, rsync_password
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
 from vsspc.core.deadline import Deadline
@@ -25,7 +26,7 @@ from vsspc.engine.visit import Visit
 from vsspc.log import open_log
 from vsspc.ports import Log, Transport
 
-Driver = TypeVar("Driver", bound=HostRun)
+Driver = TypeVar("Driver", HostRun, Visit)
 
 
 def load_config(path: str | None, sets: Sequence[str] = ()) -> Config:
@@ -79,8 +80,10 @@ def _driver(
 ) -> Iterator[Driver]:
     from vsspc.adapters.rsyncclient import RsyncProgram
 
-    settings = config.settings(host, address)
-    account = credentials(config.host_table(host).credentials_file, os.environ)
+    table = config.host_table(host)
+    fixed = rsync_password(Path(table.rsync_password_file)) if table.rsync_password_file else None
+    settings = config.settings(host, address, fixed)
+    account = credentials(table.credentials_file, os.environ)
     clock, state = SystemClock(), state_files(config)
     transports = _Abortable(
         PsexecTransportFactory(

@@ -79,6 +79,8 @@ def netsh(cmd: Cmd, rest: str) -> int:
     fields = {key: quoted or plain for key, quoted, plain in re.findall(r'(\w+)=(?:"([^"]*)"|(\S+))', rest)}
     name = fields.pop("name")
     if verb[1] == "add":
+        if name in cmd.host.rules:
+            cmd.host.harm.append("two firewall rules of one name")
         cmd.host.rules[name] = fields
         return 0
     return 0 if cmd.host.rules.pop(name, None) is not None else 1

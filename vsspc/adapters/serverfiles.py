@@ -1,4 +1,4 @@
-"""What the administrator keeps on this server: credentials and the bundle of Windows programs."""
+"""What the administrator keeps on this server: credentials, a fixed rsync password, the bundle of Windows programs."""
 
 from __future__ import annotations
 
@@ -35,25 +35,41 @@ def credentials(file: Path, environment: Mapping[str, str]) -> Credentials:
     return _parse(_read(file), file)
 
 
-def _read(file: Path) -> str:
+def rsync_password(file: Path) -> Secret:
+    """Return the password in a file that holds it alone on its one line (an end of line more is fine).
+
+    Raise SecretError when there is none, or when others may read the file.
+    """
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        lines = _read(file, "the password file").splitlines()
+        if len(lines) != 1 or not lines[0]:
+            raise SecretError(f"the password file {file} does not hold one line")
+    except SecretError as error:
+        advice = "Give rsync_password_file one line with the password, owned by the backup user, mode 0600."
+        raise SecretError(error.message, advice=advice) from None
+    return Secret(lines[0])
+
+
+def _read(file: Path, what: str = "the credentials file") -> str:
+    # O_NONBLOCK: a FIFO answers at once.
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise SecretError(f"the credentials file {file} cannot be read: {error.strerror}") from None
+        raise SecretError(f"{what} {file} cannot be read: {error.strerror}") from None
     with os.fdopen(descriptor, "rb") as stream:
         facts = os.fstat(stream.fileno())
         if not stat.S_ISREG(facts.st_mode):
-            raise SecretError(f"the credentials file {file} is not a regular file")
+            raise SecretError(f"{what} {file} is not a regular file")
         if facts.st_mode & 0o077:
             mode = stat.S_IMODE(facts.st_mode)
-            raise SecretError(f"the credentials file {file} may be read by others (mode {mode:04o})")
+            raise SecretError(f"{what} {file} may be read by others (mode {mode:04o})")
         if facts.st_uid not in (os.geteuid(), 0):
-            raise SecretError(f"the credentials file {file} belongs to another user (uid {facts.st_uid})")
+            raise SecretError(f"{what} {file} belongs to another user (uid {facts.st_uid})")
         content = stream.read(_CREDENTIALS_LIMIT)
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        raise SecretError(f"the credentials file {file} is not UTF-8") from None
+        raise SecretError(f"{what} {file} is not UTF-8") from None
 
 
 def _parse(text: str, file: Path) -> Credentials:

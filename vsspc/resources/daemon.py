@@ -19,32 +19,41 @@ from vsspc.windows.rsyncdconf import DaemonSettings, rsyncd_conf, secrets_file
 
 RSYNC_SOCKET_ERROR = 10
 """rsync(1): "Error in socket I/O": for a daemon that just started, the port could not be bound."""
+FIRST_PROOF = 1.0
+"""Seconds for the first try to read the markers, up to `timeouts.proof` for the later ones: a stranger at the port may
+accept us and say nothing, and our daemon has ended long since."""
 WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
 
 def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings, *, live: bool) -> None:
-    """Start the daemon, prove that it serves the shadow copies (with `live`: the live disk), and publish the session
-    file for BackupPC.
+    """Start the daemon at the first port of the run that is free, prove that it serves the shadow copies (with `live`:
+    the live disk), and publish the session file for BackupPC.
 
     The secrets are written here, after the shadow copy was made, so that they are not in the backup.
     Raise PortTaken, DaemonNotStarted, DaemonNotReady or WrongContent.
     """
-    names, settings = Names(run), site.settings
-    client = site.transport.local_address
-    told = DaemonSettings(port=settings.rsync_ports(run)[0], user=settings.rsync_user, client=client)
-    password = site.token(24)
-    conf = rsyncd_conf(names, told, modules, system_root=seen.system_root)
-    jobs.put(site, run, "rsyncd.conf", conf)
-    jobs.put(site, run, SECRETS, secrets_file(told.user, password))
+    settings, ports = site.settings, site.settings.rsync_ports(run)
+    password = settings.rsync_password.reveal() if settings.rsync_password else site.token(24)
+    jobs.put(site, run, SECRETS, secrets_file(settings.rsync_user, password))
     if settings.firewall:
         site.intend(Resource(Kind.FIREWALL_RULE, run))
     site.intend(Resource(Kind.DAEMON, run))
-    script = scripts.serve(
-        names, system_root=seen.system_root, port=told.port, client=client, firewall=settings.firewall
-    )
-    jobs.start(site, run, "serve", script)
-    _await_proof(site, run, told, password, live=live)
+    for tried, port in enumerate(ports):
+        told = DaemonSettings(port=port, user=settings.rsync_user, client=site.transport.local_address)
+        try:
+            _start(site, run, told, modules, seen, again=tried > 0)
+            _await_proof(site, run, told, password, live=live)
+            break
+        except PortTaken:
+            if len(ports) == 1:
+                raise
+            site.log.warning("port.taken", port=port)
+    else:
+        raise PortTaken(
+            f"TCP ports {', '.join(map(str, ports))} of the host are all in use by other programs, or reserved",
+            advice="Give this host a fixed rsync_port that is free there.",
+        )
     site.intend(Resource(Kind.SESSION_FILE, run))
     expires = site.clock.wall() + timedelta(seconds=settings.max_ttl)
     site.sessions.publish(
@@ -61,6 +70,25 @@ def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings,
     )
 
 
+def _start(
+    site: Site, run: str, told: DaemonSettings, modules: Sequence[Module], seen: Surroundings, *, again: bool
+) -> None:
+    """Start the daemon's job; `again`, after one that found its port taken, without what that one has left."""
+    names = Names(run)
+    if again:
+        site.transport.delete(names.path(DAEMON_LOG))  # it says what happened to the other one
+    jobs.put(site, run, "rsyncd.conf", rsyncd_conf(names, told, modules, system_root=seen.system_root))
+    script = scripts.serve(
+        names,
+        system_root=seen.system_root,
+        port=told.port,
+        client=told.client,
+        firewall=site.settings.firewall,
+        again=again,
+    )
+    jobs.start(site, run, "serve", script)
+
+
 def release_session_file(site: Site, resource: Resource) -> None:
     """Withdraw the password and port from BackupPC's side."""
     del resource
@@ -69,8 +97,8 @@ def release_session_file(site: Site, resource: Resource) -> None:
 
 def _await_proof(site: Site, run: str, told: DaemonSettings, password: str, *, live: bool) -> None:
     """Prove the content as soon as the daemon answers; find out why when it does not."""
-    seconds = site.settings.timeouts["proof"]  # a stranger at the port may accept us and say nothing
-    pause, wrong_since = FIRST, float("inf")
+    most = site.settings.timeouts["proof"]
+    pause, wrong_since, seconds = FIRST, float("inf"), min(FIRST_PROOF, most)
     while True:
         attempt = Deadline.after(site.clock.now(), seconds, "timeouts.proof").sooner(site.deadline)
         try:
@@ -96,7 +124,7 @@ def _await_proof(site: Site, run: str, told: DaemonSettings, password: str, *, l
             if site.deadline.spent(now + pause):
                 raise
         site.clock.sleep(pause)
-        pause = min(pause * 1.5, MOST)
+        pause, seconds = min(pause * 1.5, MOST), min(seconds * 2, most)
 
 
 def _check_alive(site: Site, run: str, port: int) -> None:

@@ -17,7 +17,7 @@ from vsspc.core.words import Module
 from vsspc.windows.names import DAEMON_LOG, SECRETS, Names, cygwin_path
 
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
-_PASSWORD = re.compile(r"[A-Za-z0-9_-]{16,128}")
+_PASSWORD = re.compile(r"[A-Za-z0-9._~+/=-]{16,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ def rsyncd_conf(
 def secrets_file(user: str, password: str) -> str:
     """Return the text of the secrets file. It ends with a newline: without it rsync loses the last line.
 
-    Raise ValueError for a password that could break the line (ours is made by `secrets.token_urlsafe`).
+    Raise ValueError for a password that could break the line, or that VSSPC.pm would not take.
     """
     if not _PASSWORD.fullmatch(password):
-        raise ValueError("a one-time password has 16 to 128 letters, digits, - and _")
+        raise ValueError("a password for rsyncd has 16 to 128 letters, digits and ._~+/=-")
     return f"{user}:{password}\n"

@@ -231,7 +231,7 @@ def rendered(
     for name, making in makings.items():
         made[f"hold, {name}"] = scripts.hold(names, volumes, nonce, making, names.service("00ff"))
         made[f"held, {name}"] = scripts.held(
-            names, volumes, nonce, making, port=port, max_ttl=max_ttl, idle_ttl=idle_ttl
+            names, volumes, nonce, making, ports=[port, 20000], max_ttl=max_ttl, idle_ttl=idle_ttl
         )
     letters = [Mapped(copy, f"{drive}:") for copy, drive in zip(copies, drives, strict=True)]
     links = [Mapped(copy, names.link(copy.volume.name)) for copy in copies]
@@ -240,9 +240,9 @@ def rendered(
         made[f"map, {way.name}"] = scripts.map_job(names, way, mappings, again=way is not Way.DOSDEV)
         made[f"unmap, {way.name}"] = scripts.unmap(names, [(way, mappings)])
     made["unmap, all"] = scripts.unmap(names, tried)
-    for firewall in (True, False):
-        made[f"serve, firewall={firewall}"] = scripts.serve(
-            names, system_root=system_root, port=port, client=client, firewall=firewall
+    for firewall, again in ((True, False), (True, True), (False, False)):
+        made[f"serve, firewall={firewall}, again={again}"] = scripts.serve(
+            names, system_root=system_root, port=port, client=client, firewall=firewall, again=again
         )
     return made
 

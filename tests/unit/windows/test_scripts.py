@@ -34,7 +34,7 @@ MAKINGS = {
 }
 HOLD = {name: scripts.hold(NAMES, VOLUMES, RUN, making, NAMES.service("00ff")) for name, making in MAKINGS.items()}
 HELD = {
-    name: scripts.held(NAMES, VOLUMES, RUN, making, port=10873, max_ttl=86400, idle_ttl=3600)
+    name: scripts.held(NAMES, VOLUMES, RUN, making, ports=[10873, 27335], max_ttl=86400, idle_ttl=3600)
     for name, making in MAKINGS.items()
 }
 RELEASE = scripts.release(NAMES, VOLUMES)
@@ -123,7 +123,9 @@ def test_the_holder_has_both_timers(name: str) -> None:
     held = HELD[name].splitlines()
     assert "if %ticks% geq 86400 goto expired" in held
     assert "if %idle% geq 3600 goto expired" in held
-    assert r'"%SystemRoot%\System32\find.exe" ":10873 " netstat.txt >nul' in held
+    for port in (10873, 27335):
+        look = held.index(rf'"%SystemRoot%\System32\find.exe" ":{port} " netstat.txt >nul')
+        assert held[look + 1] == "if not errorlevel 1 set /a idle=0"
 
 
 def test_the_daemon_is_ended_before_the_letter_goes_and_nothing_by_a_common_name() -> None:
@@ -182,6 +184,12 @@ def test_the_firewall_rule_is_for_our_program_our_port_and_this_server_only() ->
     rule = next(line for line in SERVE.splitlines() if "netsh.exe" in line)
     assert "localport=10873 remoteip=192.0.2.1 " in rule
     assert r'program="%SystemRoot%\vsspc\runs\0123456789ab\bin\vsspc-0123456789ab.exe"' in rule
+
+
+def test_a_rule_for_another_port_goes_before_the_next_one_is_added() -> None:
+    again = scripts.serve(NAMES, system_root=r"C:\Windows", port=1, client="192.0.2.1", firewall=True, again=True)
+    verbs = re.findall(r"netsh\.exe\" advfirewall firewall (\w+) rule name=\"(vsspc-0123456789ab)\"", again)
+    assert verbs == [("delete", "vsspc-0123456789ab"), ("add", "vsspc-0123456789ab")]
 
 
 def test_cygwin_sees_the_run_and_a_link_below_cygdrive() -> None:

@@ -24,7 +24,7 @@ def begin(site: Site, run: str, engine: Engine, seen: Surroundings) -> None:
         site.volumes,
         run,
         making,
-        port=settings.rsync_ports(run)[0],
+        ports=settings.rsync_ports(run),
         max_ttl=settings.max_ttl,
         idle_ttl=settings.idle_ttl,
     )

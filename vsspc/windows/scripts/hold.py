@@ -72,16 +72,22 @@ def held(
     nonce: str,
     making: Making,
     *,
-    port: int,
+    ports: Sequence[int],
     max_ttl: float,
     idle_ttl: float,
 ) -> str:
     """Return what runs once the shadow copies exist, whatever made them: the holder, and the dead man's switch.
 
     It ends, and with it the shadow copies, when the file `stop` appears (it answers with `stopping`), after `max_ttl`
-    seconds, or when for `idle_ttl` seconds no TCP connection to the daemon's port was seen. `netstat -n` lists
-    connections only, no listeners, so the port in a local address is enough and no translated word is read.
+    seconds, or when for `idle_ttl` seconds no TCP connection to one of the ports was seen that the run's daemon may
+    have. `netstat -n` lists connections only, no listeners, so the port in a local address is enough and no translated
+    word is read.
     """
+    watch = [
+        line
+        for port in ports
+        for line in (rf'"{SYSTEM}\find.exe" ":{port} " netstat.txt >nul', "if not errorlevel 1 set /a idle=0")
+    ]
     max_ticks, idle_ticks = max(1, int(max_ttl / TICK_SECONDS)), max(1, int(idle_ttl / TICK_SECONDS))
     return crlf(
         [
@@ -103,8 +109,7 @@ def held(
             f"set /a beat=ticks %% {BEAT_TICKS}",
             "if not %beat%==0 goto watch",
             rf'"{SYSTEM}\netstat.exe" -n >netstat.txt',
-            rf'"{SYSTEM}\find.exe" ":{port} " netstat.txt >nul',
-            "if not errorlevel 1 set /a idle=0",
+            *watch,
             f"if %idle% geq {idle_ticks} goto expired",
             "goto watch",
             ":expired",

@@ -6,14 +6,19 @@ from vsspc.windows.names import Names, cygwin_path
 from vsspc.windows.scripts.language import RULE_FAILED, SYSTEM, job
 
 
-def serve(names: Names, *, system_root: str, port: int, client: str, firewall: bool) -> str:
-    """Return the job that is the daemon: it ends only when rsync ends. The exit code is rsync's (10: port in use)."""
+def serve(names: Names, *, system_root: str, port: int, client: str, firewall: bool, again: bool = False) -> str:
+    """Return the job that is the daemon: it ends only when rsync ends. The exit code is rsync's (10: port in use).
+
+    `again`: there may be a rule of the run for another port, which goes.
+    """
     image = names.full(rf"bin\{names.daemon_image}")
+    netsh = rf'"{SYSTEM}\netsh.exe" advfirewall firewall'
     add = (
-        rf'"{SYSTEM}\netsh.exe" advfirewall firewall add rule name="{names.rule}" dir=in action=allow protocol=TCP'
+        rf'{netsh} add rule name="{names.rule}" dir=in action=allow protocol=TCP'
         rf' localport={port} remoteip={client} profile=any program="{image}"'
     )
-    rule = [add, f"if errorlevel 1 exit /b {RULE_FAILED}"]
+    delete = [rf'{netsh} delete rule name="{names.rule}" >nul 2>&1'] if again else []
+    rule = [*delete, add, f"if errorlevel 1 exit /b {RULE_FAILED}"]
     config = cygwin_path(rf"{system_root}\{names.path('rsyncd.conf')}")
     daemon = [rf"bin\{names.daemon_image} --daemon --no-detach --config={config}", "exit /b %errorlevel%"]
     return job("serve", [*(rule if firewall else []), *daemon])
