@@ -9,6 +9,7 @@
     ├── BundleIncomplete          14
     ├── LeaseTooNew               15
     ├── StateUnusable             16
+    ├── RestoreRefused            17
     ├── HostUnreachable           20
     │   └── PortClosed            26
     ├── AuthRejected              21
@@ -151,6 +152,13 @@ class BundleIncomplete(VsspcError):
 
     exit_code = 14
     advice = "Put the missing file into the folder that `bundle` names."
+
+
+class RestoreRefused(VsspcError):
+    """A restore was asked for that this host's settings do not allow, or that would not be safe there."""
+
+    exit_code = 17
+    advice = 'Set `restore` to "folder" or "volume" for this host, if restores are wanted.'
 
 
 class HostUnreachable(VsspcError):

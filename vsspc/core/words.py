@@ -123,6 +123,7 @@ class Module:
 
     volume: Volume
     root: str
+    writable: bool = False
 
 
 class Kind(enum.StrEnum):
@@ -149,6 +150,13 @@ class Resource:
     kind: Kind
     run: str
     tag: str = ""
+
+
+class Purpose(enum.StrEnum):
+    """What a run is for: a dump reads shadow copies, a restore writes to the live volume."""
+
+    DUMP = "dump"
+    RESTORE = "restore"
 
 
 class State(enum.StrEnum):
@@ -186,6 +194,7 @@ class Lease:
     error: str = ""
     proved: bool = False
     live: bool = False
+    purpose: Purpose = Purpose.DUMP
 
     def holding(self, resource: Resource) -> Lease:
         """Return the lease with the resource in `held`."""
