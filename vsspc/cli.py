@@ -241,8 +241,13 @@ def _post(config_path: str | None, sets: Sequence[str], client: str, address: st
     began = time.monotonic()
     config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command="post")
-    with wiring.host_run(config, client, address, log) as run:
-        lease = run.post(transfer_ok=transfer_ok)
+    good = False
+    try:
+        with wiring.host_run(config, client, address, log) as run:
+            lease = run.post(transfer_ok=transfer_ok)
+        good = transfer_ok
+    finally:
+        wiring.guard_files(config, client, log, good=good)
     took = time.monotonic() - began
     log.info("post.done", run=lease.run, state=lease.state.value, took=round(took, 3), live=lease.live)
     if lease.state is State.CLOSED:

@@ -43,6 +43,8 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "store.refused": lambda f: f"did not verify on the host: {', '.join(f['files'])}",
     "store.spoiled": lambda f: f"was changed on the host, and is replaced: {', '.join(f['files'])}",
     "live": lambda f: f"WARNING: {f['why']}",
+    "files.fewer": lambda f: f"WARNING: {f['why']}",
+    "files.unknown": lambda f: f"the number of files cannot be compared with the last good dump's: {f['why']}",
 }
 """The events that people see, and how. All others are for the JSON log."""
 

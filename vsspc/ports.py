@@ -225,3 +225,19 @@ class LeaseStore(Protocol):
     def hosts(self) -> list[str]:
         """Return the names of all hosts that have a lease."""
         ...
+
+
+class FileCounts(Protocol):
+    """How many files the dumps of one host had, by share. Raise OSError for what cannot be read or written."""
+
+    def take(self) -> Mapping[str, int]:
+        """Return what BackupPC counted in the dump that has just ended, and forget it. Empty when it did not count."""
+        ...
+
+    def last(self) -> Mapping[str, int]:
+        """Return the counts of the last good dump."""
+        ...
+
+    def remember(self, files: Mapping[str, int]) -> None:
+        """Keep the counts of a good dump."""
+        ...

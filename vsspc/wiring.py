@@ -14,6 +14,7 @@ from typing import TypeVar
 from vsspc import config as configuration
 from vsspc.adapters import effects, stops
 from vsspc.adapters.clock import SystemClock
+from vsspc.adapters.filecounts import FileCountFiles
 from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.serverfiles import bundle, credentials, rsync_password
 from vsspc.adapters.statefiles import StateFiles
@@ -21,6 +22,7 @@ from vsspc.config import Config
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import LeaseUnreadable
 from vsspc.core.settings import Bundle
+from vsspc.engine import shrinkguard
 from vsspc.engine.run import HostRun, Ports
 from vsspc.engine.visit import Visit
 from vsspc.log import open_log
@@ -67,6 +69,11 @@ def host_run(
     `for_reader`: what it makes is for who reads its output; without a reader it stops too (`vsspc.adapters.stops`).
     """
     return _driver(HostRun, config, host, address, log, for_reader=for_reader)
+
+
+def guard_files(config: Config, host: str, log: Log, *, good: bool) -> None:
+    """Warn when the dump that has just ended has far fewer files than the last good one; remember it if it is good."""
+    shrinkguard.guard(FileCountFiles(config.state_dir, host), log, config.host_table(host).shrink_warning, good=good)
 
 
 def host_visit(config: Config, host: str, address: str, log: Log) -> AbstractContextManager[Visit]:

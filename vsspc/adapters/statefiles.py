@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from vsspc.adapters.wholefile import write_whole
 from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable, VsspcError
 from vsspc.core.words import RUN_ID, Kind, Lease, Resource, State, Volume, check_address, check_host_name
 
@@ -88,7 +89,7 @@ class StateFiles:
     def _remove_unfinished(folder: Path) -> None:
         """Remove what a process left that was killed while it wrote: it may hold a one-time password."""
         with suppress(OSError):
-            for unfinished in (*folder.glob(".lease.json.*"), *folder.glob(".session.*")):
+            for unfinished in (*folder.glob(".lease.json.*"), *folder.glob(".session.*"), *folder.glob(".files.json.*")):
                 unfinished.unlink(missing_ok=True)
 
     def load(self, host: str) -> Lease | None:
@@ -214,23 +215,7 @@ class StateFiles:
         return folder
 
     def _write(self, host: str, name: str, content: bytes) -> None:
-        folder = self._folder(host)
-        temporary = folder / f".{name}.{secrets.token_hex(4)}"  # see _remove_unfinished
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.rename(folder / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        write_whole(self._folder(host), name, content)  # what it may leave: see _remove_unfinished
 
 
 def _user_name() -> str:
