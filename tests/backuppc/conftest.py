@@ -19,17 +19,23 @@ from vsspc.lab.backuppc import FRAGMENT, SHIMS, BackupPC, DumpResult, PerlValue,
 __all__ = ["HOST", "Site", "contents", "rehearsal_factory"]
 HOST = "winbox"
 
-# Does for BackupPC what `vsspc pre` and `vsspc post` do, with an ordinary folder: a real rsyncd with a one-time
-# password, the session file of the contract, and nothing left after post. VSSPC_CONFIG names a folder.
+# Does for BackupPC what `vsspc pre`, `post`, `restore-pre` and `restore-post` do, with an ordinary folder: a real rsyncd
+# with a one-time password, the session file of the contract, and nothing left after post. VSSPC_CONFIG names a folder.
 STAND_IN = r"""#!/bin/sh
 set -eu
 umask 077
 verb=$1 config=$VSSPC_CONFIG; shift
-while [ $# -gt 0 ]; do case $1 in --client) client=$2 ;; --host) address=$2 ;; esac; shift 2; done
+while [ $# -gt 0 ]; do case $1 in --client) client=$2 ;; --host) address=$2 ;; --xfer-ok) xfer_ok=$2 ;; esac; shift 2; done
 session=$config/state/$client/session
+take_down() {
+    kill "$(cat "$config/rsyncd.pid")"
+    while [ -e "$config/rsyncd.pid" ]; do sleep 0.02; done
+    rm -f "$session" "$config/secrets"
+}
 case $verb in
-pre)
-    echo "stand-in: pre of $client at $address"
+pre | restore-pre)
+    case $verb in pre) read_only=yes purpose=dump ;; *) read_only=no purpose=restore ;; esac
+    echo "stand-in: $verb of $client at $address"
     if [ -e "$config/fail" ]; then echo 'stand-in: told to fail'; exit "$(cat "$config/fail")"; fi
     password=$(head -c 18 /dev/urandom | base64 | tr +/ -_)
     echo "vsspc:$password" >"$config/secrets"
@@ -40,7 +46,7 @@ use chroot = no
 strict modes = no
 [C]
 path = $config/volume
-read only = yes
+read only = $read_only
 auth users = vsspc
 secrets file = $config/secrets
 END
@@ -55,13 +61,13 @@ port=$(cat "$config/port")
 user=vsspc
 password=$password
 expires=$(($(date +%s) + 600))
+purpose=$purpose
 END
     if [ -e "$config/spoil" ]; then . "$config/spoil"; fi
     echo "$password" >>"$config/passwords" ;;
-post)
-    echo "stand-in: post of $client"
-    kill "$(cat "$config/rsyncd.pid")"
-    rm -f "$session" "$config/secrets" ;;
+post | restore-post)
+    echo "stand-in: $verb of $client, transferred: $xfer_ok"
+    take_down ;;
 esac
 """
 
