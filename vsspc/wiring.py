@@ -21,7 +21,7 @@ from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import LeaseUnreadable
-from vsspc.core.settings import Bundle
+from vsspc.core.settings import Bundle, HostSettings
 from vsspc.engine import shrinkguard
 from vsspc.engine.run import HostRun, Ports
 from vsspc.engine.visit import Visit
@@ -61,6 +61,12 @@ def host_bundle(config: Config, host: str) -> Bundle:
     return bundle(config.host_table(host).bundle)
 
 
+def host_settings(config: Config, host: str, address: str) -> HostSettings:
+    """Return what applies to a host, its fixed rsync password included. Raise ConfigError, SecretError."""
+    file = config.host_table(host).rsync_password_file
+    return config.settings(host, address, rsync_password(Path(file)) if file else None)
+
+
 def host_run(
     config: Config, host: str, address: str, log: Log, *, for_reader: bool = False
 ) -> AbstractContextManager[HostRun]:
@@ -87,10 +93,8 @@ def _driver(
 ) -> Iterator[Driver]:
     from vsspc.adapters.rsyncclient import RsyncProgram
 
-    table = config.host_table(host)
-    fixed = rsync_password(Path(table.rsync_password_file)) if table.rsync_password_file else None
-    settings = config.settings(host, address, fixed)
-    account = credentials(table.credentials_file, os.environ)
+    settings = host_settings(config, host, address)
+    account = credentials(config.host_table(host).credentials_file, os.environ)
     clock, state = SystemClock(), state_files(config)
     transports = _Abortable(
         PsexecTransportFactory(
