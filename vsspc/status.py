@@ -37,7 +37,7 @@ def words(found: Lease | VsspcError) -> str:
     held = ", ".join(dict.fromkeys(resource.kind.value.replace("_", " ") for resource in lease.held))
     meaning = {
         State.IDLE: "never used",
-        State.WAIT: f"a dump may be running{', of the LIVE disk' if lease.live else ''}; holds {held}",
+        State.WAIT: f"a {lease.purpose} may be running{', of the LIVE disk' if lease.live else ''}; holds {held}",
         State.CLOSED: "nothing is left there",
         State.OWING: f"OWES the release of {held}; the next run settles it, or `vsspc sweep {lease.host}` now",
     }.get(lease.state, f"in step {lease.state.value}, or was killed in it; holds {held or 'nothing yet'}")

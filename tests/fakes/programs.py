@@ -24,15 +24,27 @@ _DEFINE = re.compile(r"(-r )?(-d )?(-e )?([A-Z]:) (\S+)")
 
 
 def icacls(cmd: Cmd, rest: str) -> int:
-    """Close a folder to others."""
+    """Close a folder to others, give it to the administrators, or say in German who may use it."""
     folder, _, order = rest.partition(" /")
-    assert order == "inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F", rest
-    cmd.host.closed.add(cmd.process.cwd if folder == "." else folder.strip('"'))
+    path = cmd.process.cwd if folder == "." else folder.strip('"')
+    if order == "inheritance:r /grant:r *S-1-5-18:(OI)(CI)F *S-1-5-32-544:(OI)(CI)F":
+        cmd.host.closed.add(path)
+    elif order == "setowner *S-1-5-32-544 /l":
+        cmd.host.owned.add(path)
+    else:
+        assert not order, rest
+        who = "NT-AUTORITÄT\\SYSTEM:(OI)(CI)(F)", "VORDEFINIERT\\Administratoren:(OI)(CI)(F)"
+        more = () if path in cmd.host.closed else cmd.host.opened.get(path, ("VORDEFINIERT\\Benutzer:(I)(OI)(CI)(RX)",))
+        for number, one in enumerate((*who, *more)):
+            cmd.say(f"{'' if number else folder} {one}\r\n".encode("cp850"))
+        cmd.say("\r\n1 Dateien erfolgreich verarbeitet, bei 0 Dateien ist ein Verarbeitungsfehler aufgetreten.\r\n")
     return 0
 
 
 def fsutil(cmd: Cmd, rest: str) -> int:
-    """Name the drives."""
+    """Name the drives, or say whether a folder is a link."""
+    if rest.startswith("reparsepoint query "):
+        return 0 if rest.removeprefix("reparsepoint query ").strip('"') in cmd.host.links else 1
     assert rest == "fsinfo drives"
     cmd.say(f"Drives: {' '.join(f'{drive}{chr(92)}' for drive in cmd.host.drives())}\r\n")
     return 0
@@ -53,9 +65,15 @@ def netstat(cmd: Cmd, rest: str) -> int:
 
 
 def find(cmd: Cmd, rest: str) -> int:
-    """Look for a string in a file."""
-    string, path = re.fullmatch(r'"([^"]*)" "?([^"]*)"?', rest).groups()  # type: ignore[union-attr]
-    return 0 if string.encode() in (cmd.host.read(cmd.full(path)) or b"") else 1
+    """Look for a string in a file; with /v, print the lines without it."""
+    without, string, path = re.fullmatch(r'(/v )?"([^"]*)" "?([^"]*)"?', rest).groups()  # type: ignore[union-attr]
+    data = cmd.host.read(cmd.full(path)) or b""
+    if not without:
+        return 0 if string.encode() in data else 1
+    cmd.say(f"\r\n---------- {path.upper()}\r\n")
+    lines = [line for line in data.splitlines(keepends=True) if string.encode() not in line]
+    cmd.say(b"".join(lines))
+    return 0 if lines else 1
 
 
 def certutil(cmd: Cmd, rest: str) -> int:
@@ -204,8 +222,11 @@ def rsync(cmd: Cmd, process: Process, rest: str) -> Body:
     host.write(windows_path(options[0]["pid file"]), f"{process.pid}\n".encode())
     process.holds.add(log)
     modules = dict(zip(sections[1::2], options[1:], strict=True))
-    if any(module.get("read only") != "true" for module in modules.values()):
-        host.harm.append("a module can be written to")
+    for module in modules.values():
+        if module.get("read only") != "true" and not host.may_be_written:
+            host.harm.append("a module can be written to")
+        if module.get("read only") != "true" and host.tree_at(windows_path(module["path"])) is None:
+            host.harm.append("a module can be written to that is not where it should be")
     host.daemons.append(Daemon(process, port, modules))
     yield None
     return 0

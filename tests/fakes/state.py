@@ -106,7 +106,7 @@ class MemoryState:
         if content is None:
             return None
         fields = dict(line.split("=", 1) for line in content.decode("ascii").splitlines() if "=" in line)
-        return fields if len(fields) == _FIELDS else None
+        return fields if len(fields) >= _FIELDS else None
 
     def withdraw(self, host: str) -> None:
         self.disk.files.pop((host, "session"), None)

@@ -72,6 +72,10 @@ class Windows:
         self.services: dict[str, Service] = {}
         self.daemons: list[programs.Daemon] = []
         self.closed: set[str] = set()
+        self.owned: set[str] = set()
+        self.opened: dict[str, tuple[str, ...]] = {}
+        """Who may use a folder beside SYSTEM and administrators: the users, where nothing is said."""
+        self.may_be_written = False
         self.harm: list[str] = []
         self.started: list[str] = []
         self.reading = False

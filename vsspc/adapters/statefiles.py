@@ -20,7 +20,7 @@ from typing import Any
 
 from vsspc.adapters.wholefile import write_whole
 from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable, VsspcError
-from vsspc.core.words import RUN_ID, Kind, Lease, Resource, State, Volume, check_address, check_host_name
+from vsspc.core.words import RUN_ID, Kind, Lease, Purpose, Resource, State, Volume, check_address, check_host_name
 
 LEASE_VERSION = 1
 _LEASE_LIMIT = 256 * 1024
@@ -256,6 +256,7 @@ def lease_from(content: bytes) -> Lease:
         error=str(record["error"])[:2000],
         proved=record["proved"] is True,
         live=record.get("live") is True,
+        purpose=Purpose(record.get("purpose", Purpose.DUMP)),  # absent in leases of before there were restores
     )
 
 

@@ -1,6 +1,7 @@
 """The driver: it moves the lease through the machine, saves it before each effect, and turns outcomes into events.
 
-The commands (`pre`, `post`, `sweep`, `visit`) are built on it, a module each: each says where it begins and what the steps do.
+The commands (`pre`, `post`, `restore`, `sweep`, `visit`) are built on it, a module each: each says where it begins, and what
+its steps do.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from vsspc.core.errors import InternalError, LeaseUnreadable, TeardownIncomplete
 from vsspc.core.machine import RESTING, Event, move
 from vsspc.core.plan import STEPS
 from vsspc.core.settings import Bundle, HostSettings
-from vsspc.core.words import Kind, Lease, Resource, State, Volume
+from vsspc.core.words import Kind, Lease, Purpose, Resource, State, Volume
 from vsspc.engine import retry, teardown
 from vsspc.engine.livelog import LiveLog
 from vsspc.ports import Clock, LeaseStore, Log, RsyncClient, Sessions, Transport, TransportFactory
@@ -64,7 +65,7 @@ class Driver:
             self._ports.log.warning("run.orphaned", run=lease.run, state=lease.state.value)
             self._lease = self._save(move(lease, Event.ORPHANED))
 
-    def _new_run(self, volumes: tuple[Volume, ...]) -> None:
+    def _new_run(self, volumes: tuple[Volume, ...], purpose: Purpose = Purpose.DUMP) -> None:
         """Make the lease that of a run that begins; what earlier ones hold stays in it."""
         self._lease = replace(
             self._lease,
@@ -75,6 +76,7 @@ class Driver:
             error="",
             proved=False,
             live=False,
+            purpose=purpose,
         )
 
     def _drive(self, event: Event) -> None:
@@ -89,7 +91,7 @@ class Driver:
                     self._fail(error)
                     event = Event.FAILED
                     continue
-                self._ports.log.info("step", left=left.value, entered=self._lease.state.value)
+                self._ports.log.info("step", left=left.value, entered=self._lease.state.value, run=self._lease.run)
                 if self._lease.state in RESTING:
                     return
                 event = self._teardown() if self._lease.state is State.TEARDOWN else self._step()
@@ -136,7 +138,7 @@ class Driver:
         if (stopped := self._ports.clock.stopped()) is not None:
             self._fail(stopped)
             return Event.STOP
-        self._ports.log.info("step.done", took=round(self._ports.clock.now() - began, 3))
+        self._ports.log.info("step.done", step=state.value, took=round(self._ports.clock.now() - began, 3))
         return Event.DONE
 
     def _fail(self, error: VsspcError) -> None:
@@ -144,7 +146,9 @@ class Driver:
         if self._error is None:
             self._error = error
         self._lease = replace(self._lease, error=error.line())
-        self._ports.log.warning("step.failed", error=type(error).__name__, why=error.message, code=error.exit_code)
+        self._ports.log.warning(
+            "step.failed", step=error.step, error=type(error).__name__, why=error.message, code=error.exit_code
+        )
 
     # The beginning: what every command that works on the host does first.
 

@@ -1,4 +1,4 @@
-"""The command `post`: did the shadow copy outlive the transfer? Then everything is taken down."""
+"""The command `post` (and `restore-post`): did the shadow copy outlive the transfer? Then everything is taken down."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DaemonNotReady, LeaseHeld, SnapshotVanished, WrongContent
 from vsspc.core.machine import Event
-from vsspc.core.words import Kind, Lease, State
+from vsspc.core.words import Kind, Lease, Purpose, State
 from vsspc.engine.driver import Driver
 from vsspc.resources import proof
 
@@ -15,10 +15,10 @@ from vsspc.resources import proof
 class Post(Driver):
     """One post on one host."""
 
-    def run(self, *, transfer_ok: bool) -> Lease:
-        """Check that the shadow copy outlived a good transfer, and take everything down; return the lease.
+    def run(self, *, transfer_ok: bool, purpose: Purpose = Purpose.DUMP) -> Lease:
+        """Check that the shadow copy outlived a good dump, and take everything down; return the lease.
 
-        Raise SnapshotVanished when it did not, or when that can no longer be known; TeardownIncomplete when something
+        A run for another purpose that waits for its own post is left alone. Raise SnapshotVanished when it did not, or when that can no longer be known; TeardownIncomplete when something
         is owed and the host's settings want that to fail the dump.
         """
         settings, clock = self._settings, self._ports.clock
@@ -28,7 +28,11 @@ class Post(Driver):
                 self._lease = self._load() or self._lease
                 if self._lease.live:
                     self._say_live()
-                if transfer_ok:
+                dumped = transfer_ok and purpose is Purpose.DUMP
+                if self._lease.state is State.WAIT and self._lease.purpose is not purpose:
+                    self._superseded(f"a {self._lease.purpose} has begun", dumped=dumped)
+                    return self._end(owing_fails=False)
+                if dumped:
                     self._check_outlived()
                 if self._lease.state in (State.IDLE, State.CLOSED):
                     self._ports.log.info("post.nothing", why="this server holds nothing on the host")
@@ -39,11 +43,14 @@ class Post(Driver):
         except LeaseHeld as error:
             if error.by != "pre":
                 raise
-            # That pre has settled what this post is for; what it makes now is not ours to take down.
-            self._ports.log.info("post.nothing", why="a new run has begun on the host, and settled the earlier one")
-            if transfer_ok:
-                self._fail(SnapshotVanished("a new run ended the one that this dump read, before its post came"))
+            self._superseded("a new run has begun", dumped=transfer_ok and purpose is Purpose.DUMP)
         return self._end(owing_fails=settings.teardown_fails_post)
+
+    def _superseded(self, what: str, *, dumped: bool) -> None:
+        """Leave the host to the run that has settled the one which this post is for: it is not ours to take down."""
+        self._ports.log.info("post.nothing", why=f"{what} on the host, and settled the earlier run")
+        if dumped:
+            self._fail(SnapshotVanished("a new run ended the one that this dump read, before its post came"))
 
     def _check_outlived(self) -> None:
         """Note in the lease that the daemon still serves this run's shadow copy; else note SnapshotVanished."""
@@ -75,6 +82,7 @@ class Post(Driver):
                 volumes=lease.volumes,
             )
             self._lease = replace(lease, proved=True)
+            ports.log.info("outlived")
         except (DaemonNotReady, WrongContent) as error:
             self._fail(SnapshotVanished(f"the shadow copy did not outlive the transfer: {error.message}"))
         except Exception as error:  # noqa: BLE001 a stop signal, for one: the teardown still comes

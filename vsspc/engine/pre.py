@@ -1,59 +1,27 @@
-"""The command `pre`: the steps of a run, from CLEANUP to WAIT."""
+"""The command `pre`: shadow copies, served for a dump."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from vsspc.core.deadline import Deadline
-from vsspc.core.errors import BundleIncomplete, SnapshotFailed
-from vsspc.core.machine import Event
-from vsspc.core.settings import Bundle, HostSettings
-from vsspc.core.words import Kind, Lease, Module, ShadowSet, State
+from vsspc.core.errors import SnapshotFailed
+from vsspc.core.settings import Bundle
+from vsspc.core.words import Lease, Purpose, ShadowSet
 from vsspc.engine import snapshot
-from vsspc.engine.driver import Driver, Ports
-from vsspc.resources import daemon, mapping, runfolder, service, store
+from vsspc.engine.serve import Serving
+from vsspc.resources import mapping, store
 from vsspc.resources.engines import live
 from vsspc.resources.site import Site
-from vsspc.windows.answers import Surroundings
 
 
-class Pre(Driver):
+class Pre(Serving):
     """One pre on one host."""
 
-    def __init__(self, settings: HostSettings, ports: Ports) -> None:
-        super().__init__(settings, ports)
-        self._steps = {
-            State.CLEANUP: self._cleanup,
-            State.SNAPSHOT: self._snapshot,
-            State.MAP: self._map,
-            State.RSYNCD_UP: self._rsyncd_up,
-        }
-        self._seen: Surroundings
-        self._shadow_set: ShadowSet
-        self._modules: tuple[Module, ...]
+    _shadow_set: ShadowSet
 
     def run(self, bundle: Bundle) -> Lease:
         """Take the snapshot and serve it; return the lease in WAIT. Raise the first error, with the run undone."""
-        missing = bundle.missing(self._settings.engine)
-        if missing:
-            raise BundleIncomplete(f"the bundle lacks {', '.join(missing)}").at(host=self._settings.host)
-        self._bundle = bundle
-        settings, clock = self._settings, self._ports.clock
-        seconds = settings.pre_timeout - settings.teardown_reserve
-        self._limit = Deadline.after(clock.now(), seconds, "pre_timeout (less teardown_reserve)")
-        with self._ports.store.lock(settings.host, "pre", 0.0):
-            self._adopt(self._load())
-            self._new_run(settings.volumes)
-            self._drive(Event.BEGIN)
-        if self._error is not None:
-            raise self._error
-        return self._lease
-
-    def _cleanup(self, site: Site) -> None:
-        """Settle what earlier runs owe here, own the host, and prepare the run's folder."""
-        self._own(site)
-        self._seen = runfolder.acquire(site, self._lease.run)
-        self._lease = replace(self._lease, volumes=site.volumes)
+        return self._serve(bundle, self._settings.engine, Purpose.DUMP)
 
     def _snapshot(self, site: Site) -> None:
         """Make the shadow copies; where the settings allow it and there are none, watch over the live disk instead."""
@@ -77,12 +45,3 @@ class Pre(Driver):
             self._modules = live.modules(site)
         else:
             self._modules = mapping.acquire(site, self._lease.run, self._shadow_set, self._seen)
-
-    def _rsyncd_up(self, site: Site) -> None:
-        """Start the daemon, prove what it serves, and tell BackupPC's side."""
-        daemon.acquire(site, self._lease.run, self._modules, self._seen, live=self._lease.live)
-        for resource in self._lease.releases():
-            if resource.kind is Kind.SERVICE:
-                # What we started lives on without it; during the dump nothing but the daemon is on the host.
-                service.release(site, resource)
-                site.confirm(resource)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from vsspc.core.settings import Bundle, HostSettings
-from vsspc.core.words import Lease
+from vsspc.core.words import Lease, Purpose
 from vsspc.engine.driver import Ports
 from vsspc.engine.post import Post
 from vsspc.engine.pre import Pre
+from vsspc.engine.restore import Restore
 from vsspc.engine.sweep import Sweep
 
 __all__ = ["HostRun", "Ports"]
@@ -26,6 +27,14 @@ class HostRun:
     def post(self, *, transfer_ok: bool) -> Lease:
         """Take everything down again (see Post)."""
         return Post(self._settings, self._ports).run(transfer_ok=transfer_ok)
+
+    def restore_pre(self, share: str, bundle: Bundle) -> Lease:
+        """Serve a module for writing (see Restore)."""
+        return Restore(self._settings, self._ports).run(share, bundle)
+
+    def restore_post(self, *, transfer_ok: bool) -> Lease:
+        """Take that down again (see Post)."""
+        return Post(self._settings, self._ports).run(transfer_ok=transfer_ok, purpose=Purpose.RESTORE)
 
     def sweep(self, *, also_waiting: bool = False, dismiss: bool = False) -> Lease:
         """Release what is owed (see Sweep)."""

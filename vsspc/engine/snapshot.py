@@ -112,6 +112,11 @@ def go_live(site: Site, run: str, seen: Surroundings, limit: Deadline) -> None:
     with site.transport.until(site.deadline):
         for caution in Live().cautions(site):
             site.log.warning("live", why=caution)
-        found = _attempt(site, run, seen, Live())
+        hold(site, run, seen, Live())
+
+
+def hold(site: Site, run: str, seen: Surroundings, engine: Engine) -> None:
+    """Start the holder of an engine that makes no shadow copies. Raise the engine's error."""
+    found = _attempt(site, run, seen, engine)
     if isinstance(found, HoldFailure):
         raise found.error

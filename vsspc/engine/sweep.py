@@ -23,7 +23,7 @@ class Sweep(Driver):
         with store.lock(settings.host, "sweep", 0.0):
             lease = self._load()
             if lease is not None and lease.state is State.WAIT and not also_waiting:
-                self._ports.log.info("sweep.waiting", run=lease.run, why="a dump may be running")
+                self._ports.log.info("sweep.waiting", run=lease.run, why=f"a {lease.purpose} may be running")
                 return lease
             if lease is not None and lease.live:
                 self._say_live()

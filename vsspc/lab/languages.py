@@ -55,6 +55,10 @@ _GERMAN = {
     "Successfully processed {} files; Failed processing {} files": (
         "{} Dateien erfolgreich verarbeitet, bei {} Dateien ist ein Verarbeitungsfehler aufgetreten."
     ),
+    "{} NT AUTHORITY\\SYSTEM:{}": "{} NT-AUTORITÄT\\SYSTEM:{}",
+    "{} BUILTIN\\Administrators:{}": "{} VORDEFINIERT\\Administratoren:{}",
+    "{} BUILTIN\\Users:{}": "{} VORDEFINIERT\\Benutzer:{}",
+    "Error:  The file or directory is not a reparse point.": "Fehler:  Die Datei oder das Verzeichnis ist kein Analysepunkt.",
     "Drives: {}": "Laufwerke: {}",
     "Active Connections": "Aktive Verbindungen",
     "  Proto  Local Address          Foreign Address        State": (

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DaemonNotReady, DaemonNotStarted, PortTaken, RemoteFileMissing, VsspcError, WrongContent
-from vsspc.core.words import Kind, Module, Resource
+from vsspc.core.words import Kind, Module, Purpose, Resource
 from vsspc.resources import jobs
 from vsspc.resources.proof import prove
 from vsspc.resources.site import Site
@@ -26,7 +26,7 @@ WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
 
-def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings, *, live: bool) -> None:
+def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings, *, live: bool, purpose: Purpose) -> None:
     """Start the daemon at the first port of the run that is free, prove that it serves the shadow copies (with `live`:
     the live disk), and publish the session file for BackupPC.
 
@@ -66,6 +66,7 @@ def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings,
             ("user", told.user),
             ("password", password),
             ("expires", str(int(expires.timestamp()))),
+            ("purpose", purpose.value),  # VSSPC.pm: a dump never reads what was made writable for a restore
         ],
     )
 

@@ -17,8 +17,9 @@ class Site:
 
     `deadline` is the current step's; the driver sets it. `token(n)` returns 2n random hexadecimal digits. `server` is
     this server's name in owner files; with `dismiss` the hold of another server ends.
-    `volumes` are those that this run serves: of the settings' the optional ones may be missing. `services` remembers the
-    service that this session installed for a run, `uploaded` which programs it has put there.
+    `volumes` are those that this run serves: of the settings' the optional ones may be missing. `below` is the folder of
+    each that a restore writes to, with a backslash before it; empty where the whole volume is meant. `services` remembers
+    the service that this session installed for a run, `uploaded` which programs it has put there.
     """
 
     settings: HostSettings
@@ -35,5 +36,10 @@ class Site:
     volumes: tuple[Volume, ...]
     intend: Callable[[Resource], None]
     confirm: Callable[[Resource], None]
+    below: str = ""
     services: dict[str, str] = field(default_factory=dict)
     uploaded: set[str] = field(default_factory=set)
+
+    def root_of(self, volume: Volume) -> str:
+        """Return the live folder that stands for a volume in this run, where the markers lie: `C:`, `C:\\Restored\\<run>`."""
+        return volume.name + self.below

@@ -39,7 +39,11 @@ class DaemonSettings:
 def rsyncd_conf(
     names: Names, settings: DaemonSettings, modules: Sequence[Module], *, system_root: str
 ) -> str:
-    """Return the text of rsyncd.conf: one read-only, unlisted module per volume."""
+    """Return the text of rsyncd.conf: one unlisted module per volume, read-only unless it is a restore's.
+
+    A restore writes what the backup has, and nothing else: symbolic links as they are (`munge symlinks` would spoil them,
+    and is on by default without chroot); it deletes nothing, and leaves no half of a file in the place of a whole one.
+    """
 
     def own(name: str) -> str:
         return cygwin_path(rf"{system_root}\{names.path(name)}")
@@ -58,7 +62,7 @@ def rsyncd_conf(
         lines += [
             f"[{module.volume.module}]",
             f"    path = {cygwin_path(module.root)}/",
-            "    read only = true",
+            *(_WRITABLE if module.writable else ["    read only = true"]),
             "    list = false",
             f"    auth users = {settings.user}",
             f"    secrets file = {own(SECRETS)}",
@@ -67,6 +71,9 @@ def rsyncd_conf(
             "",
         ]
     return "\n".join(lines)
+
+
+_WRITABLE = ["    read only = false", "    munge symlinks = false", "    refuse options = delete* partial*"]
 
 
 def secrets_file(user: str, password: str) -> str:

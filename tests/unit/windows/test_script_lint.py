@@ -51,23 +51,24 @@ GIVEN = re.compile(r"vss_shadow_set|vsspc_[1-9]\d*|making")
 CODES = {
     value: name
     for name, value in vars(scripts).items()
-    if isinstance(value, int) and re.fullmatch(r"[A-Z_]+_(?:FAILED|MISSING|MAPPED|SWITCH)", name)
+    if isinstance(value, int) and re.fullmatch(r"[A-Z_]+_(?:FAILED|MISSING|MAPPED|SWITCH|LINK|OPEN)", name)
 }
 """Our own exit codes, as vsspc.windows.scripts names them."""
 
 VOCABULARY = {
     "cmd": "echo off setlocal cd d call if exist not errorlevel else for in do goto exit b set a geq equ md rd s q del f"
     " ren nul mklink D copy move b y",
-    "icacls, fsutil, taskkill, tasklist": "inheritance r grant fsinfo drives t im fi imagename eq fo csv nh",
+    "icacls, fsutil, taskkill, tasklist": "inheritance r grant setowner l fsinfo drives reparsepoint t im fi"
+    " imagename eq fo csv nh",
     "netsh": "advfirewall firewall add delete rule name dir action allow protocol TCP localport remoteip profile any"
     " program",
-    "certutil": "hashfile SHA",
+    "certutil, find": "hashfile SHA v",
     "reg, vssadmin, diskshadow": "query list shadows shadowstorage s",
     "sc": "stop delete",
     "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
     "vshadow, dosdev, rsync, ping, netstat": "nw wx script exec e daemon no detach config n",
     "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
-    " architecture there diskshadow missing copy job map serve hold making vshadow vsspc",
+    " architecture there diskshadow missing copy job map serve hold making vshadow vsspc made folder parent target",
 }
 """Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())
@@ -86,7 +87,7 @@ _NAMES = (
     r"(?<![\w.])\S*\\\S*",  # paths
     r"\b\w+\.(?:cmd|exe|txt|tmp|out|rc|json|ps1|conf|secrets)\b",
     r"/cygdrive/\S+",
-    r"\*S-1-5-[\d-]+:(?:\([A-Z]+\))*[A-Z]+",
+    r"\*S-1-5-[\d-]+(?::(?:\([A-Z]+\))*[A-Z]+)?",
     r"\b[A-Z]:(?=\s|$|\))",
     r"remoteip=\S+",
     r"\b(?:vsspc|vshadow)-[0-9a-f]{12}(?:-[0-9a-f]{4})?\b",
@@ -168,7 +169,7 @@ def _faults_of_flow(line: str, labels: set[str]) -> Iterator[str]:
     for number in re.findall(r"\d+", re.sub(r"[0-9a-f]{12,64}", "", line)) if re.match(r"if %|set /a", line) else ():
         if int(number) > LARGEST:
             yield f"{number} is no 32-bit number"
-    if re.search(r'find\.exe" "(?!:\d+ "|[0-9a-f]{12}"|[0-9a-f]{64}"|[0-9a-f]{2}(?: [0-9a-f]{2}){31}"|-nw" usage\.txt >nul$)', line):
+    if re.search(r'find\.exe" "(?!:\d+ "|[0-9a-f]{12}"|[0-9a-f]{64}"|[0-9a-f]{2}(?: [0-9a-f]{2}){31}"|-nw" usage\.txt >nul$|:\(" open\.txt >nul$)', line):
         yield "find looks for a text"
 
 
@@ -218,10 +219,11 @@ def rendered(
         "diskshadow": scripts.diskshadow(volumes),
         "wmi": scripts.shadowcopy(),
         "live": scripts.live(),
+        "restoring": scripts.restoring(rf"{volumes[0].name}\Restored Files", rf"{volumes[0].name}\Restored Files\{run}"),
     }
+    roots = [volume.name for volume in volumes]
     made = {
         "prepare": scripts.prepare(volumes),
-        "release": scripts.release(names, volumes),
         "settle": scripts.settle(),
         "discard": scripts.discard(),
         "storage": scripts.storage(),
@@ -229,9 +231,10 @@ def rendered(
         "stage": scripts.stage({names.daemon_image: DIGEST, "cygstdc++-6.dll": DIGEST[::-1]}),
     }
     for name, making in makings.items():
-        made[f"hold, {name}"] = scripts.hold(names, volumes, nonce, making, names.service("00ff"))
+        made[f"release, {name}"] = scripts.release(names, roots, making)
+        made[f"hold, {name}"] = scripts.hold(names, roots, nonce, making, names.service("00ff"))
         made[f"held, {name}"] = scripts.held(
-            names, volumes, nonce, making, ports=[port, 20000], max_ttl=max_ttl, idle_ttl=idle_ttl
+            names, roots, nonce, making, ports=[port, 20000], max_ttl=max_ttl, idle_ttl=idle_ttl
         )
     letters = [Mapped(copy, f"{drive}:") for copy, drive in zip(copies, drives, strict=True)]
     links = [Mapped(copy, names.link(copy.volume.name)) for copy in copies]
@@ -307,7 +310,7 @@ def test_every_script_is_in_order_whatever_the_parameters(
 
 
 def test_every_exit_code_of_ours_is_one_of_its_own_and_far_from_those_of_programs() -> None:
-    assert len(set(CODES.values())) == len(CODES) == 8
+    assert len(set(CODES.values())) == len(CODES) == 11
     assert all(200 < code < 256 for code in CODES)
     used = {int(code) for text in PLAIN.values() for code in re.findall(r"(?:exit /b |set rc=)(\d+)", text)}
     assert used - {0} == set(CODES)
@@ -315,7 +318,7 @@ def test_every_exit_code_of_ours_is_one_of_its_own_and_far_from_those_of_program
 
 def test_every_script_of_the_module_is_linted() -> None:
     makers = {"prepare", "hold", "held", "release", "settle", "map_job", "unmap", "serve", "discard", "storage", "keep", "stage"}
-    makings = {"vshadow", "diskshadow", "shadowcopy", "live"}
+    makings = {"vshadow", "diskshadow", "shadowcopy", "live", "restoring"}
     data = {"arguments_for", "raw", "device_order", "shadowcopy_order", "diskshadow_script"}
     functions = {name for name in scripts.__all__ if name[0].islower()}
     assert functions == makers | makings | data, "a new script goes into `rendered`"

@@ -32,12 +32,13 @@ MAKINGS = {
     "wmi": scripts.shadowcopy(),
     "live": scripts.live(),
 }
-HOLD = {name: scripts.hold(NAMES, VOLUMES, RUN, making, NAMES.service("00ff")) for name, making in MAKINGS.items()}
+ROOTS = [volume.name for volume in VOLUMES]
+HOLD = {name: scripts.hold(NAMES, ROOTS, RUN, making, NAMES.service("00ff")) for name, making in MAKINGS.items()}
 HELD = {
-    name: scripts.held(NAMES, VOLUMES, RUN, making, ports=[10873, 27335], max_ttl=86400, idle_ttl=3600)
+    name: scripts.held(NAMES, ROOTS, RUN, making, ports=[10873, 27335], max_ttl=86400, idle_ttl=3600)
     for name, making in MAKINGS.items()
 }
-RELEASE = scripts.release(NAMES, VOLUMES)
+RELEASE = scripts.release(NAMES, ROOTS, VSHADOW)
 SERVE = scripts.serve(NAMES, system_root=r"C:\Windows", port=10873, client="192.0.2.1", firewall=True)
 
 

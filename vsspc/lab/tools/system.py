@@ -48,8 +48,11 @@ async def whoami(call: Call) -> int:
 
 
 async def fsutil(call: Call) -> int:
-    if [word.lower() for word in call.arguments] != ["fsinfo", "drives"]:
-        call.out("vsspc lab: only fsutil fsinfo drives")
+    words = [word.lower() for word in call.arguments]
+    if words[:2] == ["reparsepoint", "query"] and len(words) == 3:
+        return _reparse_point(call, call.arguments[2])
+    if words != ["fsinfo", "drives"]:
+        call.out("vsspc lab: only fsutil fsinfo drives and fsutil reparsepoint query")
         return 1
     letters = call.windows.drives(call.process.account).letters()
     call.out()
@@ -57,12 +60,34 @@ async def fsutil(call: Call) -> int:
     return 0
 
 
+def _reparse_point(call: Call, path: str) -> int:
+    """Print what a link is; 1 for anything else (both words of an error are translated, its code is not)."""
+    try:
+        place = call.local(path, follow=False)
+    except OSError:
+        place = ""
+    if not os.path.lexists(place):
+        call.out("Error:  The system cannot find the file specified.")
+        return 1
+    if not os.path.islink(place):
+        call.out("Error:  The file or directory is not a reparse point.")
+        return 1
+    call.out("Reparse Tag Value : 0xa0000003")
+    return 0
+
+
 async def icacls(call: Call) -> int:
-    """`icacls PATH [/inheritance:r|d|e] [/grant[:r] SID:PERM …]`: recorded in the model, enforced nowhere."""
+    """`icacls PATH [/inheritance:r|d|e] [/grant[:r] SID:PERM …] [/setowner SID]`: recorded in the model, enforced nowhere.
+
+    `icacls PATH` alone lists who may use it.
+    """
     path = call.arguments[0] if call.arguments else ""
     inherited, grants = True, []
     replace = False
-    for word in call.arguments[1:]:
+    words = list(call.arguments[1:])
+    owner = words.pop(1) if [word.lower() for word in words[:1]] == ["/setowner"] and len(words) > 1 else ""
+    words = words[1:] if owner else words
+    for word in words:
         lower = word.lower()
         if lower.startswith("/inheritance:"):
             inherited = lower.endswith(":e")
@@ -85,12 +110,41 @@ async def icacls(call: Call) -> int:
         return 2
     full = call.windows.drives().windows(local)
     before = call.windows.access.get(full)
+    if len(call.arguments) == 1:
+        _list_access(call, path, before)
+        return 0
     kept = () if before is None or replace else before.grants
-    call.windows.access[full] = Access(inherited, (*kept, *grants))
-    call.windows.events.log("icacls", path=full, inherited=inherited, grants=grants)
+    if owner:
+        call.windows.events.log("setowner", path=full, owner=owner)
+    else:
+        call.windows.access[full] = Access(inherited, (*kept, *grants))
+        call.windows.events.log("icacls", path=full, inherited=inherited, grants=grants)
     call.out(f"processed file: {path}")
     call.out("Successfully processed 1 files; Failed processing 0 files")
     return 0
+
+
+_FROM_ABOVE = (
+    "BUILTIN\\Administrators:(I)(OI)(CI)(F)",
+    "NT AUTHORITY\\SYSTEM:(I)(OI)(CI)(F)",
+    "BUILTIN\\Users:(I)(OI)(CI)(RX)",
+    "NT AUTHORITY\\Authenticated Users:(I)(M)",
+)
+"""What a folder in a volume's root inherits (icacls C:\\folder of a Windows 10 as installed)."""
+_TRUSTEES = {"*S-1-5-18": "NT AUTHORITY\\SYSTEM", "*S-1-5-32-544": "BUILTIN\\Administrators", "*S-1-5-32-545": "BUILTIN\\Users"}
+
+
+def _list_access(call: Call, path: str, access: Access | None) -> None:
+    """Print the entries of an access list, one a line, below each other."""
+    entries = list(_FROM_ABOVE) if access is None or access.inherited else []
+    for grant in access.grants if access is not None else ():
+        who, _, rights = grant.partition(":")
+        flags, right = re.fullmatch(r"((?:\([A-Z,]+\))*)\(?([A-Z]+)\)?", rights).groups()  # type: ignore[union-attr]
+        entries.append(f"{_TRUSTEES.get(who, who)}:{flags}({right})")
+    for number, entry in enumerate(entries):
+        call.out(f"{path if number == 0 else ' ' * len(path)} {entry}")
+    call.out()
+    call.out("Successfully processed 1 files; Failed processing 0 files")
 
 
 async def find(call: Call) -> int:

@@ -16,12 +16,14 @@ from vsspc.windows.names import HELD, Names
 def begin(site: Site, run: str, engine: Engine, seen: Surroundings) -> None:
     """Start to make the shadow copy set. Safe to repeat once an attempt has ended."""
     names, settings = Names(run), site.settings
-    # The markers of a volume that an earlier attempt had, and this one has not, are to be released too.
-    jobs.put(site, run, "release.cmd", scripts.release(names, settings.volumes))
     making = engine.prepare(site, run, seen)
+    # The markers of a volume that an earlier attempt had, and this one has not, are to be released too.
+    roots = [site.root_of(volume) for volume in settings.volumes]
+    jobs.put(site, run, "release.cmd", scripts.release(names, roots, making))
+    roots = [site.root_of(volume) for volume in site.volumes]
     holder = scripts.held(
         names,
-        site.volumes,
+        roots,
         run,
         making,
         ports=settings.rsync_ports(run),
@@ -31,7 +33,7 @@ def begin(site: Site, run: str, engine: Engine, seen: Surroundings) -> None:
     jobs.put(site, run, "held.cmd", holder)
     site.intend(Resource(Kind.SHADOW_SET, run))
     site.transport.delete(names.path(HELD))
-    jobs.start(site, run, "hold", scripts.hold(names, site.volumes, run, making, service.acquire(site, run)))
+    jobs.start(site, run, "hold", scripts.hold(names, roots, run, making, service.acquire(site, run)))
 
 
 def is_over(site: Site, run: str) -> bool:

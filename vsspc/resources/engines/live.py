@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vsspc.core.errors import RemoteCommandFailed
 from vsspc.core.words import Module, ShadowSet
 from vsspc.resources.site import Site
 from vsspc.windows import scripts
-from vsspc.windows.answers import HoldFailure, Surroundings, tail
+from vsspc.windows.answers import HoldFailure, Surroundings, live_failure
 from vsspc.windows.scripts import Making
 
 
@@ -35,7 +34,7 @@ class Live:
 
     def failure(self, site: Site, code: int, output: bytes) -> HoldFailure:
         """The holder ended at once."""
-        return HoldFailure(RemoteCommandFailed(f"the run's holder ended with {code}: {tail(output)}"))
+        return live_failure(code, output)
 
 
 def modules(site: Site) -> tuple[Module, ...]:

@@ -6,10 +6,12 @@ from vsspc.windows.answers.console import exit_code, tail, text_of
 from vsspc.windows.answers.mapping import free_letters, map_failure
 from vsspc.windows.answers.prepare import Surroundings, missing_volumes, prepare_failure, surroundings
 from vsspc.windows.answers.release import ReleaseReport, release_report, still_making
+from vsspc.windows.answers.restore import check_closed, folder_failure
 from vsspc.windows.answers.snapshot import (
     HoldFailure,
     diskshadow_failure,
     listed_set,
+    live_failure,
     made_set,
     marker_failure,
     shadow_set,
@@ -21,10 +23,13 @@ __all__ = [
     "HoldFailure",
     "ReleaseReport",
     "Surroundings",
+    "check_closed",
     "diskshadow_failure",
     "exit_code",
+    "folder_failure",
     "free_letters",
     "listed_set",
+    "live_failure",
     "made_set",
     "map_failure",
     "marker_failure",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vsspc.core.errors import EngineUnusable, SnapshotFailed, VolumeUnsupported, VsspcError
+from vsspc.core.errors import EngineUnusable, RemoteCommandFailed, SnapshotFailed, VolumeUnsupported, VsspcError
 from vsspc.core.words import ShadowCopy, ShadowSet, Volume
 from vsspc.windows import scripts
 from vsspc.windows.answers.console import DEVICE, DOES_NOT_START, GUID, tail, text_of
@@ -116,6 +116,11 @@ def marker_failure(output: bytes, volumes: Sequence[Volume]) -> HoldFailure:
     volume = _volume_of(_MARKER, output, volumes)
     where = f"the root of {volume.name}" if volume else "the root of a volume"
     return HoldFailure(VolumeUnsupported(f"a file cannot be made in {where}: {tail(output)}"), volume)
+
+
+def live_failure(code: int, output: bytes) -> HoldFailure:
+    """Return the failure of a holder that ended at once, though it had nothing to hold."""
+    return HoldFailure(RemoteCommandFailed(f"the run's holder ended with {code}: {tail(output)}"))
 
 
 def vshadow_failure(code: int, output: bytes, volumes: Sequence[Volume]) -> HoldFailure:

@@ -24,6 +24,9 @@ from vsspc.windows.scripts.language import (
     ACL_FAILED,
     CERTUTIL_MISSING,
     DEFINE_FAILED,
+    FOLDER_FAILED,
+    FOLDER_IS_LINK,
+    FOLDER_IS_OPEN,
     MARKER_FAILED,
     NO_WRITERS_SWITCH,
     NOT_MAPPED,
@@ -33,6 +36,7 @@ from vsspc.windows.scripts.language import (
 )
 from vsspc.windows.scripts.mapping import Way, device_order, map_job, raw, unmap
 from vsspc.windows.scripts.prepare import prepare
+from vsspc.windows.scripts.restore import OURS, PARENT, TARGET, restoring
 from vsspc.windows.scripts.serve import FSTAB, serve
 from vsspc.windows.scripts.stage import ARRIVALS, keep, stage
 from vsspc.windows.scripts.storage import storage
@@ -42,11 +46,17 @@ __all__ = [
     "ARRIVALS",
     "CERTUTIL_MISSING",
     "DEFINE_FAILED",
+    "FOLDER_FAILED",
+    "FOLDER_IS_LINK",
+    "FOLDER_IS_OPEN",
     "FSTAB",
     "MARKER_FAILED",
     "NOT_MAPPED",
     "NO_WRITERS_SWITCH",
+    "OURS",
+    "PARENT",
     "RULE_FAILED",
+    "TARGET",
     "TICK_SECONDS",
     "VOLUME_MISSING",
     "Making",
@@ -64,6 +74,7 @@ __all__ = [
     "prepare",
     "raw",
     "release",
+    "restoring",
     "serve",
     "settle",
     "shadowcopy",

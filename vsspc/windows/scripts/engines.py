@@ -20,11 +20,14 @@ RECORD = "copies.json"
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """Lines of scripts: of `hold` before anything is made (`probe`) and to make it (`make`), and of `held` (`tell`)."""
+    """Lines of scripts: of `hold` before anything is made (`probe`) and to make it (`make`), of `held` (`tell`), and of
+    `release` (`undo`: what `probe` made).
+    """
 
     make: tuple[str, ...]
     probe: tuple[str, ...] = ()
     tell: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
 
 
 def vshadow(names: Names, volumes: Sequence[Volume], *, writers: bool, exclude: Sequence[str]) -> Making:

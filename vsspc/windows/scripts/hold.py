@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vsspc.core.words import Volume
 from vsspc.windows.names import (
     AFTER,
     BEFORE,
@@ -26,20 +25,21 @@ BEAT_TICKS = 16
 """How often the holder looks for connections, in ticks; a power of two only because it reads well."""
 
 
-def hold(names: Names, volumes: Sequence[Volume], nonce: str, making: Making, service: str) -> str:
+def hold(names: Names, roots: Sequence[str], nonce: str, making: Making, service: str) -> str:
     """Return the job that makes and holds the shadow copy set: it lives as long as the holder lives.
 
-    One that comes to run only after it was told to stop makes nothing. `service` is the one that starts the run's jobs.
+    One that comes to run only after it was told to stop makes nothing. `roots` are the folders where the markers lie: the
+    volumes themselves (`C:`), or the folder of a restore. `service` is the one that starts the run's jobs.
     """
     body = [f"if exist {STOP} exit /b 0", *making.probe]
-    for volume in volumes:
-        marker = names.marker(volume.name, BEFORE)
+    for root in roots:
+        marker = names.marker(root, BEFORE)
         body += [
-            rf'md "{volume.name}\{names.marker_folder}"',
+            rf'md "{root}\{names.marker_folder}"',
             f'>"{marker}" echo {nonce}',
             # On a full disk the file is there, and empty.
             rf'"{SYSTEM}\find.exe" "{nonce}" "{marker}" >nul',
-            f"if errorlevel 1 echo marker={volume.name}",
+            f"if errorlevel 1 echo marker={root}",
             f"if errorlevel 1 exit /b {MARKER_FAILED}",
         ]
     body += [*making.make, "call release.cmd", "exit /b %rc%"]
@@ -68,7 +68,7 @@ def hold(names: Names, volumes: Sequence[Volume], nonce: str, making: Making, se
 
 def held(
     names: Names,
-    volumes: Sequence[Volume],
+    roots: Sequence[str],
     nonce: str,
     making: Making,
     *,
@@ -95,7 +95,7 @@ def held(
             "setlocal",
             f'cd /d "{names.full("").rstrip(chr(92))}"',
             *making.tell,
-            *(f'>"{names.marker(volume.name, AFTER)}" echo {nonce}' for volume in volumes),
+            *(f'>"{names.marker(root, AFTER)}" echo {nonce}' for root in roots),
             f">{HELD}.tmp echo {HELD}",
             f"ren {HELD}.tmp {HELD}",
             "set /a ticks=0",
@@ -122,7 +122,7 @@ def held(
     )
 
 
-def release(names: Names, volumes: Sequence[Volume]) -> str:
+def release(names: Names, roots: Sequence[str], making: Making) -> str:
     """Return the script that takes everything of the run down but the folder, and shadow copies that their maker holds.
 
     The holder calls it at its end; the job `settle` calls it when there is no holder any more. Safe to repeat. It reports
@@ -143,17 +143,18 @@ def release(names: Names, volumes: Sequence[Volume]) -> str:
         ">>release.tmp echo firewall=%errorlevel%",
         "if exist rsyncd.secrets del /f /q rsyncd.secrets",
     ]
-    for volume in volumes:
-        folder = rf"{volume.name}\{names.marker_folder}"
+    for root in roots:
+        folder = rf"{root}\{names.marker_folder}"
         lines += [
             rf'if exist "{folder}\{BEFORE}" del /f /q "{folder}\{BEFORE}"',
             rf'if exist "{folder}\{AFTER}" del /f /q "{folder}\{AFTER}"',
             rf'if exist "{folder}" rd "{folder}"',
-            rf'if exist "{folder}" >>release.tmp echo marker={volume.name}',
+            rf'if exist "{folder}" >>release.tmp echo marker={root}',
         ]
     return crlf(
         [
             *lines,
+            *making.undo,
             f"if exist {RELEASE_REPORT} del /f /q {RELEASE_REPORT}",
             f"ren release.tmp {RELEASE_REPORT}",
             "exit /b 0",
