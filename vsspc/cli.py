@@ -17,7 +17,7 @@ import click
 
 from vsspc import __version__
 from vsspc.core.errors import ConfigError, InternalError, VsspcError
-from vsspc.core.words import State, check_host_name
+from vsspc.core.words import check_host_name
 
 
 class _Commands(click.Group):
@@ -207,52 +207,51 @@ def _run_each(commands: Mapping[str, Callable[[], None]]) -> None:
 
 
 def _fail(error: VsspcError) -> None:
-    from vsspc.log import say
+    from vsspc.log import say_error
 
-    say(sys.stdout, f"vsspc: ERROR {error.line()} [{type(error).__name__}, exit {error.exit_code}]")
+    say_error(sys.stdout, error)
     sys.exit(error.exit_code)
 
 
 def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str, kind: str) -> None:
     from vsspc import wiring
-    from vsspc.log import say
+    from vsspc.log import details_named
 
     began = time.monotonic()
     config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command="pre")
-    programs = wiring.host_bundle(config, client)
-    with wiring.host_run(config, client, address, log, for_reader=True) as run:
-        log.info("pre", type=kind[:20], address=address)
-        lease = run.pre(programs)
-    modules = ", ".join(volume.module for volume in lease.volumes)
-    took = time.monotonic() - began
-    log.info("pre.done", run=lease.run, took=round(took, 3), live=lease.live)
-    say(
-        sys.stdout,
-        f"vsspc: {'the LIVE disk' if lease.live else 'shadow copy'} of {client} served as rsync module {modules} at"
-        f" {address}, proved; run {lease.run}, {took:.1f} s; details in {config.log_file}",
+    with details_named(sys.stdout, config.log_file):
+        programs = wiring.host_bundle(config, client)
+        with wiring.host_run(config, client, address, log, for_reader=True) as run:
+            log.info("pre", type=kind[:20], address=address)
+            lease = run.pre(programs)
+    log.info(
+        "pre.done",
+        run=lease.run,
+        modules=[volume.module for volume in lease.volumes],
+        address=address,
+        took=round(time.monotonic() - began, 3),
+        details=str(config.log_file),
+        **({"live": True} if lease.live else {}),
     )
 
 
 def _post(config_path: str | None, sets: Sequence[str], client: str, address: str, transfer_ok: bool) -> None:
     from vsspc import wiring
-    from vsspc.log import say
+    from vsspc.log import details_named
 
-    began = time.monotonic()
+    began, good = time.monotonic(), False
     config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command="post")
-    good = False
-    try:
-        with wiring.host_run(config, client, address, log) as run:
-            lease = run.post(transfer_ok=transfer_ok)
-        good = transfer_ok
-    finally:
-        wiring.guard_files(config, client, log, good=good)
+    with details_named(sys.stdout, config.log_file):
+        try:
+            with wiring.host_run(config, client, address, log) as run:
+                lease = run.post(transfer_ok=transfer_ok)
+            good = transfer_ok
+        finally:
+            wiring.guard_files(config, client, log, good=good)
     took = time.monotonic() - began
     log.info("post.done", run=lease.run, state=lease.state.value, took=round(took, 3), live=lease.live)
-    if lease.state is State.CLOSED:
-        live = "LIVE: " if lease.live else ""
-        say(sys.stdout, f"vsspc: {live}nothing of run {lease.run} is left on {client}; {took:.1f} s")
 
 
 def _status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> None:

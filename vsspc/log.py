@@ -1,6 +1,8 @@
 """Logging: lines for people on stdout (BackupPC puts them into XferLOG), JSON with everything into a file.
 
-People see what happened in short; details, and tracebacks of faults of ours, are in the JSON log only.
+People see what happened in short, in the order in which it did: each step once it is over, what was odd, how it ended.
+Details, and tracebacks of faults of ours, are in the JSON log only; the line that says how a run began, or the one
+before its error, names that file.
 """
 
 from __future__ import annotations
@@ -9,29 +11,73 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 
-from vsspc.core.errors import ConfigError
+from vsspc.core.errors import ConfigError, VsspcError
 from vsspc.ports import Log
 
 _SECRET_KEYS = frozenset({"password", "secret", "credentials"})
 
-_LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "step": lambda f: f"step {f['entered']}",
-    "session": lambda f: f"SMB {f['dialect']}, {'encrypted with ' + f['cipher'] if f['encrypted'] else 'NOT encrypted'}",
+_UNDOING = frozenset({"pre", "restore-pre"})
+"""The commands that undo what they did when a step fails."""
+_TAKING_DOWN = frozenset({"post", "restore-post"})
+_HOOKS = _UNDOING | _TAKING_DOWN
+"""The commands of BackupPC's hooks; the others have an ending of their own."""
+
+
+def _connected(f: Mapping[str, Any]) -> str | None:
+    """Say how a session is protected; a post's is worth a line only if it is not."""
+    if not f["encrypted"]:
+        return f"SMB {f['dialect']}, NOT encrypted"
+    return None if f.get("command") in _TAKING_DOWN else f"SMB {f['dialect']}, encrypted with {f['cipher']}"
+
+
+def _stepped(f: Mapping[str, Any]) -> str | None:
+    """Say how a run came to rest; where it goes on, each step tells its own end."""
+    if f["entered"] == "closed" and f.get("command") in _HOOKS:
+        return f"nothing of run {f['run']} is left on {f['host']}"
+    if f["entered"] == "owing" and f.get("command") in _UNDOING:
+        return f"run {f['run']} is not all undone: the next run does it, or `vsspc sweep {f['host']}`"
+    return None
+
+
+def _failed(f: Mapping[str, Any]) -> str | None:
+    """Say that a run is undone; why is in the line with which the command ends."""
+    how = "stopped" if f["error"] == "Interrupted" else "failed"
+    return f"{f['step']} {how}; the run is undone" if f.get("command") in _UNDOING else None
+
+
+def _served(f: Mapping[str, Any]) -> str:
+    """Sum up a pre that succeeded."""
+    what = "the live disk" if f.get("live") else "shadow copy"
+    return (
+        f"{what} of {f['host']} served as rsync module {', '.join(f['modules'])} at {f['address']}, proved;"
+        f" run {f['run']}, {f['took']:.1f} s; details in {f['details']}"
+    )
+
+
+_LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "session": _connected,
+    "step": _stepped,
+    "step.done": lambda f: f"{f['step']} done, {f['took']:.1f} s",
+    "step.failed": _failed,
+    "pre.done": _served,
+    "outlived": lambda f: "the shadow copy outlived the transfer",
     "retry": lambda f: f"{f['what']}: attempt {f['attempt']} failed ({f['why']}); again in {f['wait']} s",
     "run.orphaned": lambda f: f"settling run {f['run']}, which ended in step {f['state']} without its post",
     "post.nothing": lambda f: str(f["why"]),
-    "owing": lambda f: f"still owed: {f.get('what', '')} {f['why']}".replace("  ", " "),
+    "owing": lambda f: f"still owed: {f['what']}: {f['why']}" if "what" in f else f"WARNING: {f['why']}",
     "sweep.waiting": lambda f: f"run {f['run']} waits for its post: {f['why']}",
     "lease.set_aside": lambda f: f"the lease was set aside as {f['where']}: {f['why']}",
     "lease.not_saved": lambda f: str(f["why"]),
     "owner.replaced": lambda f: f"replaced the owner file of {f['holder']}, {f['age']} s old",
-    "teardown.failed": lambda f: f"teardown: {f['why']}",
+    # What post owes, and why, is in one line at its end.
+    "teardown.failed": lambda f: None if f.get("command") in _TAKING_DOWN else f"teardown: {f['why']}",
     "engine": lambda f: f"shadow copies by {f['engine']}: {f['why']}",
     "engine.caution": lambda f: f"WARNING: {f['why']}",
     "engine.unusable": lambda f: f"the engine {f['engine']} cannot be used here ({f['why']}); the next one is tried",
@@ -46,7 +92,9 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "files.fewer": lambda f: f"WARNING: {f['why']}",
     "files.unknown": lambda f: f"the number of files cannot be compared with the last good dump's: {f['why']}",
 }
-"""The events that people see, and how. All others are for the JSON log."""
+"""The events that people see, and how (None: not this one). All others are for the JSON log."""
+_ONCE = frozenset({"session"})
+"""The events that people see only once in a command."""
 
 
 def open_log(file: Path | None, stdout: TextIO, **bound: object) -> Log:
@@ -104,12 +152,31 @@ class _Tee:
 
     def __init__(self, stdout: TextIO) -> None:
         self._stdout = stdout
+        self._said: set[str] = set()
 
     def __call__(self, logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        line = _LINES.get(str(fields["event"]))
-        if line is not None:
-            say(self._stdout, f"vsspc: {'LIVE: ' if fields.get('live') else ''}{line(fields)}")
+        event = str(fields["event"])
+        words = _LINES.get(event)
+        if words is not None and event not in _ONCE & self._said:
+            self._said.add(event)
+            if (line := words(fields)) is not None:
+                say(self._stdout, f"vsspc: {'LIVE: ' if fields.get('live') else ''}{line}")
         return fields
+
+
+def say_error(stream: TextIO, error: VsspcError) -> None:
+    """Write the line with which a command ends that failed."""
+    say(stream, f"vsspc: ERROR {error.line()} [{type(error).__name__}, exit {error.exit_code}]")
+
+
+@contextmanager
+def details_named(stream: TextIO, file: Path) -> Iterator[None]:
+    """Inside the `with` block an error is announced by the name of the JSON log, where the rest of it stands."""
+    try:
+        yield
+    except Exception:
+        say(stream, f"vsspc: details in {file}")
+        raise
 
 
 def say(stream: TextIO, line: str) -> None:
