@@ -1,4 +1,4 @@
-"""The command line: `vsspc pre|post|status|sweep|selftest|deploy|backuppc|config|lab`. The only place that ends the process.
+"""The command line: `vsspc COMMAND`. The only place that ends the process.
 
 Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so the order is kept.
 """
@@ -69,6 +69,28 @@ def pre(config_path: str | None, client: str, address: str, kind: str, sets: tup
 def post(config_path: str | None, client: str, address: str, xfer_ok: str, sets: tuple[str, ...]) -> None:
     """Take everything down on the host again, for DumpPostUserCmd."""
     _run(lambda: _post(config_path, sets, client, address, xfer_ok == "1"), client)
+
+
+@vsspc.command("restore-pre")
+@_client
+@click.option("--host", "address", required=True, metavar="ADDRESS", help="Where the host is reached.")
+@click.option("--share", required=True, metavar="MODULE", help="BackupPC's $share: what is restored to.")
+@_set
+@click.pass_obj
+def restore_pre(config_path: str | None, client: str, address: str, share: str, sets: tuple[str, ...]) -> None:
+    """Serve a share of the host for writing, where its settings allow that, for RestorePreUserCmd."""
+    _run(lambda: _restore_pre(config_path, sets, client, address, share), client)
+
+
+@vsspc.command("restore-post")
+@_client
+@click.option("--host", "address", required=True, metavar="ADDRESS", help="Where the host is reached.")
+@click.option("--xfer-ok", default="0", metavar="0|1", help="BackupPC's $xferOK.")
+@_set
+@click.pass_obj
+def restore_post(config_path: str | None, client: str, address: str, xfer_ok: str, sets: tuple[str, ...]) -> None:
+    """Take that down on the host again, for RestorePostUserCmd."""
+    _run(lambda: _restore_post(config_path, sets, client, address, xfer_ok == "1"), client)
 
 
 @vsspc.command()
@@ -252,6 +274,34 @@ def _post(config_path: str | None, sets: Sequence[str], client: str, address: st
             wiring.guard_files(config, client, log, good=good)
     took = time.monotonic() - began
     log.info("post.done", run=lease.run, state=lease.state.value, took=round(took, 3), live=lease.live)
+
+
+def _restore_pre(config_path: str | None, sets: Sequence[str], client: str, address: str, share: str) -> None:
+    from vsspc import wiring
+    from vsspc.log import details_named
+
+    began = time.monotonic()
+    config = wiring.load_config(config_path, sets)
+    log = wiring.host_log(config, host=check_host_name(client), command="restore-pre")
+    with details_named(sys.stdout, config.log_file):
+        programs = wiring.host_bundle(config, client)
+        with wiring.host_run(config, client, address, log, for_reader=True) as run:
+            log.info("restore-pre", share=share, address=address)
+            lease = run.restore_pre(share, programs)
+    took = round(time.monotonic() - began, 3)
+    log.info("restore-pre.done", run=lease.run, module=share, address=address, took=took, details=str(config.log_file))
+
+
+def _restore_post(config_path: str | None, sets: Sequence[str], client: str, address: str, transfer_ok: bool) -> None:
+    from vsspc import wiring
+    from vsspc.log import details_named
+
+    began = time.monotonic()
+    config = wiring.load_config(config_path, sets)
+    log = wiring.host_log(config, host=check_host_name(client), command="restore-post")
+    with details_named(sys.stdout, config.log_file), wiring.host_run(config, client, address, log) as run:
+        lease = run.restore_post(transfer_ok=transfer_ok)
+    log.info("restore-post.done", run=lease.run, state=lease.state.value, took=round(time.monotonic() - began, 3))
 
 
 def _status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> None:

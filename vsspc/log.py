@@ -67,6 +67,11 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "step.done": lambda f: f"{f['step']} done, {f['took']:.1f} s",
     "step.failed": _failed,
     "pre.done": _served,
+    "restore": lambda f: f"restored files come into {f['folder']}\\",
+    "restore-pre.done": lambda f: (
+        f"rsync module {f['module']} of {f['host']} served for writing at {f['address']}, proved;"
+        f" run {f['run']}, {f['took']:.1f} s; details in {f['details']}"
+    ),
     "outlived": lambda f: "the shadow copy outlived the transfer",
     "retry": lambda f: f"{f['what']}: attempt {f['attempt']} failed ({f['why']}); again in {f['wait']} s",
     "run.orphaned": lambda f: f"settling run {f['run']}, which ended in step {f['state']} without its post",
