@@ -1,30 +1,65 @@
-"""`vsspc backuppc HOST`: a host's settings for BackupPC, out of the configuration and of where this vsspc lies."""
+"""`vsspc backuppc HOST` and `vsspc check HOST`: out of the configuration, BackupPC's own, and where this vsspc lies."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 
 from vsspc import wiring
-from vsspc.backuppc import installation
-from vsspc.backuppc.fragment import Paths, fragment
+from vsspc.backuppc import installation, settings
+from vsspc.backuppc.check import check
+from vsspc.backuppc.files import ServerFiles
+from vsspc.backuppc.fragment import Paths, fragment, hooks
+from vsspc.backuppc.settings import BackupPC
 from vsspc.config import Config
-from vsspc.core.settings import HostSettings
+from vsspc.config.layers import is_pattern
+from vsspc.core.errors import VsspcError
+from vsspc.core.findings import Finding, Level
+from vsspc.core.words import check_host_name
 
 _ANYWHERE = "0.0.0.0"
 """Stands for the address of a host: BackupPC knows it, its settings do not need it."""
 
 
 def printed(config_path: str | None, sets: Sequence[str], host: str, shims: str | None) -> str:
-    """Return the fragment for a host. Raise ConfigError."""
+    """Return the settings for a host. Raise ConfigError."""
     config = wiring.load_config(config_path, sets)
-    return fragment(host_settings(config, host), paths(config, shims))
+    return fragment(config.settings(host, _ANYWHERE), _paths(config, shims))
 
 
-def host_settings(config: Config, host: str) -> HostSettings:
-    """Return what applies to a host, as far as it is known without the host. Raise ConfigError."""
-    return config.settings(host, _ANYWHERE)
+def checked(
+    config_path: str | None, hosts: Sequence[str], programs: str | None, shims: str | None
+) -> Mapping[str, list[Finding]]:
+    """Return what is found about hosts, by host: these, or all that are of vsspc when none is named.
+
+    `programs`: where BackupPC is installed. Raise ConfigError for what concerns all of them.
+    """
+    config = wiring.load_config(config_path)
+    paths = _paths(config, shims)
+    wiring.state_files(config).check_owner()
+    named = [check_host_name(host) for host in hosts or (one for one in config.hosts() if not is_pattern(one))]
+    backuppc = settings.read(settings.installation(programs), [*named, *([] if hosts else [settings.ALL])])
+    wanted = dict.fromkeys(named if hosts else [*named, *_with_our_hooks(backuppc)])
+    return {host: _found(config, paths, backuppc, host) for host in wanted}
 
 
-def paths(config: Config, shims: str | None) -> Paths:
-    """Return what BackupPC's settings must name. Raise ConfigError."""
+def _found(config: Config, paths: Paths, backuppc: BackupPC, host: str) -> list[Finding]:
+    try:
+        ours = wiring.host_settings(config, host, _ANYWHERE)
+    except VsspcError as error:
+        return [Finding(paths.config.name, Level.FAILED, error.message, error.next_step)]
+    return check(ours, paths, backuppc, ServerFiles(os.environ))
+
+
+def _with_our_hooks(backuppc: BackupPC) -> list[str]:
+    """Return the hosts that have a user command of vsspc's."""
+    names = hooks(Paths())
+    return [
+        host
+        for host, file in backuppc.hosts.items()
+        if any("vsspc" in str(file.conf.get(name)).lower() for name in names)
+    ]
+
+
+def _paths(config: Config, shims: str | None) -> Paths:
     return Paths(installation.shims(shims), config.state_dir, config.path)
