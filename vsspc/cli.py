@@ -168,13 +168,18 @@ def backuppc(config_path: str | None, client: str, shims: str | None, sets: tupl
 
 @vsspc.command("check")
 @click.argument("clients", nargs=-1, metavar="[HOST]...")
-@click.option("--all", "everything", is_flag=True, help="Every host that the configuration names, or BackupPC has a hook for.")
+@click.option("--all", "everything", is_flag=True, help="Every host of the configuration, or with a hook of vsspc.")
 @click.option("--backuppc", "programs", metavar="DIR", help="The folder of BackupPC's programs [/usr/share/backuppc].")
 @click.option("--shims", metavar="DIR", help="The folder of vsspc's shims [that of this installation].")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def check_hosts(
-    config_path: str | None, clients: tuple[str, ...], everything: bool, programs: str | None, shims: str | None, as_json: bool
+    config_path: str | None,
+    clients: tuple[str, ...],
+    everything: bool,
+    programs: str | None,
+    shims: str | None,
+    as_json: bool,
 ) -> None:
     """Look whether BackupPC has what its hosts need: point by point, with the line that mends what is not in order."""
     if everything == bool(clients):
