@@ -33,7 +33,7 @@ my %SHAPE = (
     run      => qr/\A[0-9a-f]{12}\z/,
     port     => qr/\A[1-9][0-9]{0,4}\z/,
     user     => qr/\A[A-Za-z0-9_][A-Za-z0-9._-]{0,63}\z/,
-    password => qr/\A[\x21-\x7e]{8,256}\z/,    # a fixed one is the administrator's choice
+    password => qr/\A[A-Za-z0-9._~+\/=-]{12,128}\z/,
     expires  => qr/\A[1-9][0-9]{0,14}\z/,
 );
 

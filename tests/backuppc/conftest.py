@@ -37,7 +37,7 @@ pre | restore-pre)
     case $verb in pre) read_only=yes purpose=dump ;; *) read_only=no purpose=restore ;; esac
     echo "stand-in: $verb of $client at $address"
     if [ -e "$config/fail" ]; then echo 'stand-in: told to fail'; exit "$(cat "$config/fail")"; fi
-    password=$(head -c 18 /dev/urandom | base64 | tr +/ -_)
+    password=$(cat "$config/password" 2>/dev/null || head -c 18 /dev/urandom | base64 | tr +/ -_)
     echo "vsspc:$password" >"$config/secrets"
     cat >"$config/rsyncd.conf" <<END
 pid file = $config/rsyncd.pid

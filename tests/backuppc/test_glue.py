@@ -236,6 +236,32 @@ def test_the_number_of_files_is_that_of_backuppc(site: Site) -> None:
     assert not (site.config / "state" / HOST / "counts").exists()  # not that of the dump before
 
 
+def test_the_simplest_way_works_and_hears_a_stop_in_pre_only_after_the_transfer(site: Site, tmp_path: Path) -> None:
+    """Plain hooks, a fixed port and a fixed password (docs/backuppc.md says what they cost)."""
+    (site.volume / "file").write_text("content")
+    (site.config / "password").write_text("fixed-password-0123456789")
+    site.configure(
+        DumpPreUserCmd=f"{SHIMS}/vsspc-pre --client $client --host $hostIP --type $type",
+        DumpPreShareCmd=None,
+        DumpPostShareCmd=None,
+        RsyncdClientPort=int((site.config / "port").read_text()),
+        RsyncdUserName="vsspc",
+        RsyncdPasswd="fixed-password-0123456789",
+    )
+    good = site.dump(server=True)
+    assert good.ok, good.xferlog
+    assert site.backed_up(0, tmp_path / "0") == {"file": b"content"}
+
+    with dumping(site, DEAF) as end:
+        site.backuppc.cancel(HOST)
+        (site.config / "go").touch()
+        stopped = end()
+    assert not stopped.ok
+    assert "Running: " in stopped.xferlog
+    assert "stand-in: post of winbox, transferred: 0" in stopped.xferlog
+    assert not site.session.exists()
+
+
 # Restores
 
 
