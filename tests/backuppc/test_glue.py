@@ -199,7 +199,7 @@ def test_a_stop_in_the_transfer_is_as_it_always_was(site: Site, tmp_path: Path) 
         time.sleep(0.5)
         site.backuppc.cancel(HOST)
         stopped = future.result(timeout=60)
-    assert "Backup canceled on winbox" in stopped.server_log
+    assert "Backup canceled on winbox (aborted by user (signal=INT))" in stopped.server_log
     assert stopped.xferlog.count("stand-in: post of winbox, transferred: 0") == 1
     assert "Backup aborted by user signal" in stopped.xferlog
     assert_next_dump_works(site, tmp_path)
@@ -336,6 +336,8 @@ def test_a_stop_in_restore_pre_has_the_run_undone(restored: tuple[Site, Cgi]) ->
         site.backuppc.cancel(HOST)
         result = future.result(timeout=60)
     assert "stand-in: undoes its run" in result.log
+    server_log = (site.backuppc.root / "log" / "LOG").read_text()
+    assert "Restore canceled on winbox (aborted by user (signal=INT))" in server_log
     assert result.error == "aborted by user (signal=INT)"
     assert_taken_down(site, result, posts=0)
 
