@@ -322,6 +322,7 @@ volumes = {json.dumps(volumes)}
 smb_port = {self.smb_port}
 rsync_port = {self.rsync_port}
 rsync_user = "backuppc"
+restore = "off"
 engine = "auto"
 mapping = "auto"
 firewall = true

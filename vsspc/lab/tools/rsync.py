@@ -2,7 +2,8 @@
 
 What differs from Cygwin is translated: the paths of rsyncd.conf (`/cygdrive/b/`), the account (no `uid`, since SYSTEM
 is not Cygwin's root; an explicit one fails there, so it fails here), the right to read everything (a *locked* file must
-not be readable, so rsync runs without the capabilities that pass over modes). rsync listens on the lab's address only.
+not be readable, so rsync runs without the capabilities that pass over modes) and to give files away (where Cygwin maps
+ACLs it cannot, for accounts that it does not know). rsync listens on the lab's address only.
 
 Three traps of the real thing are laid here too. The pid file holds a pid that is not the Windows PID: here the Linux one,
 and a foreign Windows process with just that number lives as long as rsync does, so that whoever kills by the pid file is
@@ -117,10 +118,11 @@ def _windows_path(text: str) -> str | None:
 
 
 def unprivileged() -> list[str]:
-    """Return the command prefix that ends a program with us, and takes from root what passes over file modes."""
+    """Return the command prefix that ends a program with us, and takes from root what passes over modes and owners."""
     prefix = ["setpriv", "--pdeathsig", "KILL"]
     if os.geteuid() == 0:
-        prefix += ["--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+        lost = ",".join(f"-{capability}" for capability in ("dac_override", "dac_read_search", "chown"))
+        prefix += [f"--bounding-set={lost}", f"--inh-caps={lost}"]
     return [*prefix, "--"]
 
 
