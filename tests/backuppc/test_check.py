@@ -35,7 +35,9 @@ class Checked:
         """Return level, words and mend of each point that is not ok, of one host (with --json)."""
         of_host = next(one for one in json.loads(self.output) if one["host"] == host)
         return {
-            one["point"]: (one["level"], one["says"], one["mend"]) for one in of_host["findings"] if one["level"] != "ok"
+            one["point"]: (one["level"], one["says"], one["mend"])
+            for one in of_host["findings"]
+            if one["level"] != "ok"
         }
 
 
@@ -72,7 +74,9 @@ class Server:
         prefix = ["/usr/bin/setpriv"] if as_caller else self.site.backuppc.as_user
         command = [*prefix, str(VSSPC), "--config", str(config), "check", "--backuppc", str(self.programs), *arguments]
         environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "VSSPC_BIN": str(self.site.config / "stand-in")}
-        done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            command, env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False
+        )
         assert "Traceback" not in done.stderr
         return Checked(done.returncode, done.stdout)
 
@@ -133,7 +137,9 @@ def test_a_host_that_was_set_up_by_hand(server: Server) -> None:
     assert "in-the-clear" not in checked.output
     for line in FRAGMENT.read_text("utf-8").splitlines():
         if line.startswith("$Conf{DumpPost"):
-            moved = line.replace("/opt/vsspc/shims", str(SHIMS)).replace("/var/lib/vsspc", f"{server.site.config}/state")
+            moved = line.replace("/opt/vsspc/shims", str(SHIMS)).replace(
+                "/var/lib/vsspc", f"{server.site.config}/state"
+            )
             assert moved in {mend for _, _, mend in points.values()}
 
 
@@ -210,7 +216,9 @@ def test_a_path_without_rsync(server: Server) -> None:
     config = server.etc / "config.pl"
     text = config.read_text("utf-8")
     assert "$ENV{'PATH'} = '/bin:/usr/bin';" in text and "$Conf{MyPath} = '/bin';" in text
-    text = text.replace("$ENV{'PATH'} = '/bin:/usr/bin';", "").replace("$Conf{MyPath} = '/bin';", "$Conf{MyPath} = '/usr/bin';")
+    text = text.replace("$ENV{'PATH'} = '/bin:/usr/bin';", "").replace(
+        "$Conf{MyPath} = '/bin';", "$Conf{MyPath} = '/usr/bin';"
+    )
     config.write_text(text)
     assert server.points() == {}
     for setting in ("$ENV{PATH}", "$Conf{MyPath}"):

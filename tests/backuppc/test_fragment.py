@@ -72,10 +72,14 @@ def test_backuppc_reads_what_is_printed_for_a_host(tmp_path: Path) -> None:
     assert conf["ClientTimeout"] == 3600
     assert conf["RsyncRestoreArgs"] == list(RESTORE_ARGUMENTS)
     assert {name: conf[name] for name in hooks(paths)} == hooks(paths)
-    assert conf["BackupFilesExclude"] == {share: list(some) for share, some in excludes(OF_MANY_SETTINGS.volumes).items()}
+    assert conf["BackupFilesExclude"] == {
+        share: list(some) for share, some in excludes(OF_MANY_SETTINGS.volumes).items()
+    }
 
 
-@pytest.mark.parametrize("text", [FRAGMENT.read_text("utf-8"), printed(OF_MANY_SETTINGS, Paths())], ids=["example", "host"])
+@pytest.mark.parametrize(
+    "text", [FRAGMENT.read_text("utf-8"), printed(OF_MANY_SETTINGS, Paths())], ids=["example", "host"]
+)
 def test_perl_finds_nothing_to_say(text: str, tmp_path: Path) -> None:
     file = tmp_path / "winbox.pl"
     file.write_text("use strict; use warnings; our %Conf;\n" + text)
@@ -83,7 +87,9 @@ def test_perl_finds_nothing_to_say(text: str, tmp_path: Path) -> None:
     assert check.stderr == f"{file} syntax OK\n"
 
 
-@pytest.mark.parametrize("text", [FRAGMENT.read_text("utf-8"), printed(OF_MANY_SETTINGS, Paths())], ids=["example", "host"])
+@pytest.mark.parametrize(
+    "text", [FRAGMENT.read_text("utf-8"), printed(OF_MANY_SETTINGS, Paths())], ids=["example", "host"]
+)
 def test_every_statement_has_the_shape_that_the_web_editor_keeps(text: str) -> None:
     code = [line for line in text.splitlines() if line and not line.startswith("#")]
     assert code[-1] == "1;"

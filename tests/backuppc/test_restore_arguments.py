@@ -65,9 +65,18 @@ def host(site: Site) -> Iterator[Host]:
         os.chown(folder / "kept.txt", 0, 0)
     made = Host(site, Cgi(site.backuppc))
     made.configure()
-    with_daemon = [*site.backuppc.as_user, "--pdeathsig=TERM", "rsync", "--daemon", "--no-detach", "--address=127.0.0.1"]
+    with_daemon = [
+        *site.backuppc.as_user,
+        "--pdeathsig=TERM",
+        "rsync",
+        "--daemon",
+        "--no-detach",
+        "--address=127.0.0.1",
+    ]
     port = (site.config / "port").read_text().strip()
-    daemon = subprocess.Popen([*with_daemon, f"--port={port}", f"--config={site.config}/writable.conf"], start_new_session=True)
+    daemon = subprocess.Popen(
+        [*with_daemon, f"--port={port}", f"--config={site.config}/writable.conf"], start_new_session=True
+    )
     try:
         dump = site.backuppc.dump(HOST)
         assert dump.ok and dump.newest.files == 2, dump.xferlog

@@ -5,6 +5,7 @@
     installation  where this vsspc is installed
     settings      what BackupPC itself reads from its files
     files         what they, the hooks and the folders are like to this user
-    check         the findings: `vsspc check HOST`
+    userhooks     the findings about its user commands
+    check         all findings: `vsspc check HOST`
     command       puts them together
 """

@@ -59,7 +59,7 @@ def _file(name: str, file: HostFile) -> Finding:
         says = f"There is no {file.path}: config.pl alone says how this host is dumped."
         return Finding(point, Level.WARNING, says, f"vsspc backuppc {name} >{file.path}")
     if not file.defined:
-        says = "Its last statement has no value: if a system call in it fails, BackupPC takes it for a file it cannot read."
+        says = "Its last statement has no value: if a call in it fails, BackupPC takes it for a file that it cannot read."
         return Finding(point, Level.WARNING, says, "1;")
     return Finding(point, Level.OK, f"BackupPC reads {file.path}.")
 
@@ -110,7 +110,9 @@ def _access(host: HostSettings, paths: Paths, conf: Mapping[str, object]) -> Fin
     if userhooks.loads_session(conf):
         if not there:
             return Finding("RsyncdPasswd", Level.OK, "It is empty until the session of the run is loaded.")
-        says = "A password stands here, though each run loads its own: where that fails, BackupPC may read something else."
+        says = (
+            "A password stands here, though each run loads its own: where that fails, BackupPC may read something else."
+        )
         return Finding("RsyncdPasswd", Level.WARNING, says, statement("RsyncdPasswd", ""))
     fixed = host.rsync_password
     load = statement("DumpPreShareCmd", hooks(paths)["DumpPreShareCmd"])
@@ -181,7 +183,9 @@ def _restores(host: HostSettings, conf: Mapping[str, object]) -> Finding:
 def _timeout(host: HostSettings, paths: Paths, conf: Mapping[str, object]) -> Finding:
     given = _number(conf.get("ClientTimeout"), CLIENT_TIMEOUT)
     if given <= host.max_ttl:
-        return Finding("ClientTimeout", Level.OK, f"{given:g} s; the host keeps a run up to {host.max_ttl:g} s (max_ttl).")
+        return Finding(
+            "ClientTimeout", Level.OK, f"{given:g} s; the host keeps a run up to {host.max_ttl:g} s (max_ttl)."
+        )
     return Finding(
         "ClientTimeout",
         Level.WARNING,

@@ -1,7 +1,7 @@
 """What is not worth keeping from a Windows volume, as patterns for BackupPC's `BackupFilesExclude`.
 
-Each goes to rsync as `--exclude` (BackupPC 4.4.0, lib/BackupPC/Xfer/Rsync.pm, start). Patterns begin at the volume's root. rsync
-minds upper and lower case, so names that Windows spells in two ways are listed twice.
+Each goes to rsync as `--exclude` (BackupPC 4.4.0, lib/BackupPC/Xfer/Rsync.pm, start). Patterns begin at the volume's
+root. rsync minds upper and lower case, so names that Windows spells in two ways are listed twice.
 """
 
 from __future__ import annotations

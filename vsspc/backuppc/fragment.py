@@ -1,9 +1,10 @@
 """A host's settings for BackupPC, as Perl in the shape that its web editor leaves alone: pure text.
 
 The editor evaluates the file and writes each `$Conf{NAME} = …;` anew as a literal; every other line stays as it is
-(BackupPC 4.4.0, lib/BackupPC/Storage/Text.pm, ConfigFileMerge). So: one statement a setting, at the beginning of a line; no comment behind or
-within a statement; commands as plain strings, since it makes `ARRAY(0x…)` of the list form (they are of type string in
-lib/BackupPC/Config/Meta.pm); no password, and a true value at the end (Text.pm, ConfigDataRead, refuses an undefined one).
+(BackupPC 4.4.0, lib/BackupPC/Storage/Text.pm, ConfigFileMerge). So: one statement a setting, at the beginning of a
+line; no comment behind or within a statement; commands as plain strings, since it makes `ARRAY(0x…)` of the list form
+(they are of type string in lib/BackupPC/Config/Meta.pm); no password; and a true value at the end (Text.pm,
+ConfigDataRead, may refuse an undefined one). Measured: tests/backuppc/test_web_editor.py.
 """
 
 from __future__ import annotations
@@ -94,7 +95,8 @@ def fragment(host: HostSettings, paths: Paths) -> str:
 
 
 def _head(host: HostSettings, paths: Paths) -> str:
-    return _comment(f"""\
+    return (
+        _comment(f"""\
 BackupPC 4.x settings for {host.host}, a Windows host that vsspc serves. This is /etc/BackupPC/pc/{host.host}.pl, in
 Debian /etc/backuppc/{host.host}.pl, as `vsspc backuppc {host.host}` prints it from {paths.config}.
 Print it again after a change of the host's volumes, rsync_port, restore or max_ttl there, or of state_dir.
@@ -102,7 +104,9 @@ Print it again after a change of the host's volumes, rsync_port, restore or max_
 
 The shape of this file matters to BackupPC's web editor, which rewrites it on every save: one statement a line or
 block, no comment behind a statement, user commands as plain strings (it destroys the list form), and a true value
-at the end (BackupPC refuses a file that ends in an undefined one).""") + "\n"
+at the end (BackupPC refuses a file that ends in an undefined one).""")
+        + "\n"
+    )
 
 
 def _body(host: HostSettings, paths: Paths) -> list[str]:

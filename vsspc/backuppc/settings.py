@@ -84,7 +84,9 @@ def read(programs: Path, hosts: Sequence[str], *, seconds: float = _SECONDS, mos
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError("BackupPC's settings cannot be read: perl gave no answer", advice=_AS_IT_DOES) from None
     if told.get("unsafe"):
-        raise ConfigError(str(told["unsafe"]), advice="Run vsspc as BackupPC's user, for example with `sudo -u backuppc`.")
+        raise ConfigError(
+            str(told["unsafe"]), advice="Run vsspc as BackupPC's user, for example with `sudo -u backuppc`."
+        )
     if problem is not None:
         raise ConfigError(f"BackupPC's settings cannot be read: {problem}", advice=_AS_IT_DOES)
     _check_user(str(user))

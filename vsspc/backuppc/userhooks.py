@@ -1,8 +1,8 @@
 """The findings about a host's user commands: does each call vsspc as it must, and can BackupPC run it?
 
-What BackupPC does with a command: lib/BackupPC/Lib.pm, cmdVarSubstitute and cmdSystemOrEvalLong (4.4.0). It splits a string at
-white space, knows no quotes, and evaluates one that begins with & as Perl; `$?` alone then says whether it failed, and
-an error in the Perl leaves that at 0.
+What BackupPC does with a command: lib/BackupPC/Lib.pm, cmdVarSubstitute and cmdSystemOrEvalLong (4.4.0). It splits a
+string at white space, knows no quotes, and evaluates one that begins with & as Perl; `$?` alone then says whether it
+failed, and an error in the Perl leaves that at 0.
 """
 
 from __future__ import annotations
@@ -100,11 +100,15 @@ def _missing(hook: _Hook, host: HostSettings, conf: Mapping[str, object]) -> Fin
         case "DumpPreShareCmd":
             return hook.failed("It is not set: the transfer does not get the port and the password of the run.")
         case "DumpPostShareCmd" if host.shrink_warning < 1:
-            return hook.finding(Level.WARNING, "It is not set: nobody notices when a volume has lost most of its files.")
+            return hook.finding(
+                Level.WARNING, "It is not set: nobody notices when a volume has lost most of its files."
+            )
         case "RestorePreUserCmd" if restores:
             return hook.failed("It is not set: a direct restore goes to whatever answers at the host's rsync port.")
         case "RestorePreUserCmd":
-            return hook.finding(Level.WARNING, "It is not set: a restore that is asked for all the same is not refused.")
+            return hook.finding(
+                Level.WARNING, "It is not set: a restore that is asked for all the same is not refused."
+            )
         case "RestorePostUserCmd" if host.restore != "off":
             return hook.failed(
                 "It is not set: a writable volume stays served after a restore, and BackupPC then takes the last status"
@@ -120,7 +124,8 @@ def _fixed(host: HostSettings) -> bool:
 def _present(hook: _Hook, host: HostSettings, paths: Paths, files: Files) -> Finding:
     if not isinstance(hook.value, str):
         return hook.finding(
-            Level.WARNING, "It is in the list form, of which BackupPC's web editor makes ARRAY(0x…) when it saves the file."
+            Level.WARNING,
+            "It is in the list form, of which BackupPC's web editor makes ARRAY(0x…) when it saves the file.",
         )
     if re.match(r"(?:ARRAY|HASH|CODE)\(0x", hook.value):
         return hook.failed("BackupPC's web editor damaged it: it was in the list form.")
@@ -132,10 +137,14 @@ def _present(hook: _Hook, host: HostSettings, paths: Paths, files: Files) -> Fin
 def _perl(hook: _Hook, value: str, paths: Paths, files: Files) -> Finding:
     """Look at a command that is Perl."""
     if "VSSPC" not in value:
-        return hook.finding(Level.WARNING, "It is Perl of somebody else's; whether it does what vsspc needs is not known.")
+        return hook.finding(
+            Level.WARNING, "It is Perl of somebody else's; whether it does what vsspc needs is not known."
+        )
     read = _PERL.fullmatch(value)
     if read is None:
-        return hook.finding(Level.WARNING, "It calls vsspc in another form than this one; whether it works is not known.")
+        return hook.finding(
+            Level.WARNING, "It calls vsspc in another form than this one; whether it works is not known."
+        )
     if read["function"] != _FUNCTIONS.get(hook.name):
         return hook.failed(f"It calls VSSPC::{read['function']}, which is for another setting.")
     if not read["closed"] and hook.name != "DumpPostShareCmd":
@@ -169,7 +178,11 @@ def _plain(hook: _Hook, value: str, host: HostSettings, files: Files) -> Finding
         if given != [variable] and not (variable == "$hostIP" and given == ["$host"]):
             return hook.failed(f"It lacks {option} {variable}.")
     if hook.name == "RestorePreUserCmd" and host.restore != "off" and not _fixed(host):
-        return hook.failed("It runs vsspc-restore-pre, but the restore does not get the port and the password of the run.")
+        return hook.failed(
+            "It runs vsspc-restore-pre, but the restore does not get the port and the password of the run."
+        )
     if hook.name == "DumpPreUserCmd":
-        return hook.finding(Level.OK, "It runs vsspc-pre, without the glue: a Stop meanwhile counts after the transfer only.")
+        return hook.finding(
+            Level.OK, "It runs vsspc-pre, without the glue: a Stop meanwhile counts after the transfer only."
+        )
     return hook.finding(Level.OK, f"It runs {name}.")

@@ -13,7 +13,7 @@ _WIDTH = 118
 
 
 class Level(enum.StrEnum):
-    """How bad it is: `failed` loses dumps, lets bad ones pass for good or shows a secret; `warning` may cost something."""
+    """How bad it is: `failed` loses dumps, lets bad ones pass for good, or shows a secret; `warning` costs something."""
 
     OK = "ok"
     WARNING = "warning"
@@ -55,7 +55,12 @@ def table(subject: str, found: Sequence[Finding]) -> str:
         level = one.level.value.upper() if one.level is Level.FAILED else one.level.value
         head = f"  {level:7}  {one.point:{point}}  "
         lines += textwrap.wrap(
-            one.says, _WIDTH, initial_indent=head, subsequent_indent=margin, break_long_words=False, break_on_hyphens=False
+            one.says,
+            _WIDTH,
+            initial_indent=head,
+            subsequent_indent=margin,
+            break_long_words=False,
+            break_on_hyphens=False,
         )
         if one.mend:
             lines.append(f"{margin}mend: {one.mend}")

@@ -152,12 +152,23 @@ def test_hooks_whose_failure_does_not_count(value: object) -> None:
     ("conf", "host", "point", "level", "says"),
     [
         pytest.param({"XferMethod": "smb"}, HOST, "XferMethod", Level.FAILED, "smb does not read", id="method"),
-        pytest.param({"BackupZeroFilesIsFatal": 0}, HOST, "BackupZeroFilesIsFatal", Level.FAILED, "no file", id="zero files"),
-        pytest.param({"RsyncShareName": ["C", "X"]}, HOST, "RsyncShareName", Level.FAILED, "served as X", id="strange share"),
-        pytest.param({"RsyncShareName": ["c"]}, HOST, "RsyncShareName", Level.FAILED, "served as c", id="case of a share"),
+        pytest.param(
+            {"BackupZeroFilesIsFatal": 0}, HOST, "BackupZeroFilesIsFatal", Level.FAILED, "no file", id="zero files"
+        ),
+        pytest.param(
+            {"RsyncShareName": ["C", "X"]}, HOST, "RsyncShareName", Level.FAILED, "served as X", id="strange share"
+        ),
+        pytest.param(
+            {"RsyncShareName": ["c"]}, HOST, "RsyncShareName", Level.FAILED, "served as c", id="case of a share"
+        ),
         pytest.param({"RsyncShareName": []}, HOST, "RsyncShareName", Level.FAILED, "served as none", id="no share"),
         pytest.param(
-            {"ClientShareName2Path": {"C": "D"}}, HOST, "RsyncShareName", Level.FAILED, "served as C", id="share mapped away"
+            {"ClientShareName2Path": {"C": "D"}},
+            HOST,
+            "RsyncShareName",
+            Level.FAILED,
+            "served as C",
+            id="share mapped away",
         ),
         pytest.param(
             {},
@@ -192,14 +203,28 @@ def test_hooks_whose_failure_does_not_count(value: object) -> None:
             id="restores that change owners",
         ),
         pytest.param(
-            {}, replace(HOST, max_ttl=3600.0), "ClientTimeout", Level.WARNING, "the host ends its run after 3600 s", id="ttl"
+            {},
+            replace(HOST, max_ttl=3600.0),
+            "ClientTimeout",
+            Level.WARNING,
+            "the host ends its run after 3600 s",
+            id="ttl",
         ),
-        pytest.param({"RsyncdPasswd": "a"}, HOST, "RsyncdPasswd", Level.WARNING, "A password stands here", id="password"),
         pytest.param(
-            {**PLAIN, "RsyncdPasswd": "other"}, FIXED, "RsyncdPasswd", Level.FAILED, "It is not the password", id="another one"
+            {"RsyncdPasswd": "a"}, HOST, "RsyncdPasswd", Level.WARNING, "A password stands here", id="password"
+        ),
+        pytest.param(
+            {**PLAIN, "RsyncdPasswd": "other"},
+            FIXED,
+            "RsyncdPasswd",
+            Level.FAILED,
+            "It is not the password",
+            id="another one",
         ),
         pytest.param({**PLAIN, "RsyncdClientPort": 873}, FIXED, "RsyncdPasswd", Level.FAILED, "goes to 873", id="port"),
-        pytest.param({**PLAIN, "RsyncdUserName": ""}, FIXED, "RsyncdPasswd", Level.FAILED, "BackupPC is nobody", id="user"),
+        pytest.param(
+            {**PLAIN, "RsyncdUserName": ""}, FIXED, "RsyncdPasswd", Level.FAILED, "BackupPC is nobody", id="user"
+        ),
     ],
 )
 def test_a_setting_that_is_not_as_it_should_be(
@@ -225,7 +250,11 @@ def test_owners_that_are_taken_back_by_the_extra_arguments_do_no_harm() -> None:
         ("ARRAY(0x55da3c0e8a48)", Level.FAILED, "damaged"),
         ("&{sub { $? = 0 }}", Level.WARNING, "Perl of somebody else's"),
         ("&{sub { VSSPC::something }}", Level.WARNING, "in another form"),
-        ('&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::x($bpc, $args[0]) }}', Level.FAILED, "VSSPC::x, which"),
+        (
+            '&{sub { $? = 256; require "/opt/vsspc/shims/VSSPC.pm"; VSSPC::x($bpc, $args[0]) }}',
+            Level.FAILED,
+            "VSSPC::x, which",
+        ),
         ("/usr/local/bin/mine $client", Level.WARNING, "It runs /usr/local/bin/mine"),
         ("/opt/vsspc/shims/vsspc-other $client", Level.WARNING, "not known"),
     ],
@@ -238,7 +267,9 @@ def test_a_hook_that_is_not_what_vsspc_prints(name: str, value: object, level: L
     one = findings.pop(name)
     assert (one.level, one.mend) == (level, statement(name, HOOKS[name]))
     assert says in one.says
-    assert {other.level for other in findings.values()} <= {Level.OK} | ({Level.FAILED} if "PreShare" in name else set())
+    assert {other.level for other in findings.values()} <= {Level.OK} | (
+        {Level.FAILED} if "PreShare" in name else set()
+    )
 
 
 @pytest.mark.parametrize(
@@ -247,7 +278,13 @@ def test_a_hook_that_is_not_what_vsspc_prints(name: str, value: object, level: L
         ("DumpPreUserCmd", {}, HOST, Level.FAILED, "no shadow copy is made"),
         ("DumpPostUserCmd", {}, HOST, Level.FAILED, "nothing takes the run down"),
         ("DumpPreShareCmd", {}, HOST, Level.FAILED, "does not get the port and the password"),
-        ("DumpPreShareCmd", {}, replace(HOST, rsync_port=10873), Level.FAILED, "does not get the port and the password"),
+        (
+            "DumpPreShareCmd",
+            {},
+            replace(HOST, rsync_port=10873),
+            Level.FAILED,
+            "does not get the port and the password",
+        ),
         ("DumpPreShareCmd", PLAIN, FIXED, Level.OK, "fixed"),
         ("DumpPostShareCmd", {}, HOST, Level.WARNING, "lost most of its files"),
         ("DumpPostShareCmd", {}, replace(HOST, shrink_warning=1.0), Level.OK, "not needed"),
@@ -311,7 +348,9 @@ def test_a_hook_without_an_argument(name: str, lacking: str) -> None:
 
 
 def test_a_hook_may_have_the_hosts_name_for_its_address_and_more_arguments() -> None:
-    command = "/opt/vsspc/shims/vsspc-post --client $client --host $host --xfer-ok $xferOK --set retry.release.attempts=3"
+    command = (
+        "/opt/vsspc/shims/vsspc-post --client $client --host $host --xfer-ok $xferOK --set retry.release.attempts=3"
+    )
     assert {one.level for one in found({"DumpPostUserCmd": command})} == {Level.OK}
 
 
@@ -351,7 +390,9 @@ def test_a_file_system_that_keeps_no_modes() -> None:
     assert "has the mode 0755" in one.says
 
 
-@pytest.mark.parametrize("path", [f"/etc/backuppc/{name}{end}" for name in ("config.pl", "winbox.pl") for end in ("", ".old")])
+@pytest.mark.parametrize(
+    "path", [f"/etc/backuppc/{name}{end}" for name in ("config.pl", "winbox.pl") for end in ("", ".old")]
+)
 def test_a_password_that_everybody_can_read(path: str) -> None:
     one = the_only(found(facts=Facts(shown={path: ["RsyncdPasswd", "SmbSharePasswd"]})))
     assert (one.point, one.level) == ("passwords", Level.FAILED)

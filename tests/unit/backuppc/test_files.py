@@ -155,5 +155,10 @@ def test_a_folder_that_keeps_no_modes(folder: Path, monkeypatch: pytest.MonkeyPa
 def test_a_folder_that_refuses_files(folder: Path) -> None:
     folder.chmod(0o555)
     with nobody():
-        assert FILES.loses_modes(str(folder)) == f"no file can be made and closed to others in {folder}: Permission denied"
-    assert FILES.loses_modes(f"{folder}/none") == f"no file can be made and closed to others in {folder}/none: No such file or directory"
+        assert (
+            FILES.loses_modes(str(folder)) == f"no file can be made and closed to others in {folder}: Permission denied"
+        )
+    assert (
+        FILES.loses_modes(f"{folder}/none")
+        == f"no file can be made and closed to others in {folder}/none: No such file or directory"
+    )

@@ -1,4 +1,4 @@
-"""The settings that `vsspc backuppc HOST` prints: the example for the defaults, and what follows from the host's own."""
+"""The settings that `vsspc backuppc HOST` prints: the example for the defaults, and what follows from the host's."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def test_client_timeout_is_named_where_the_run_ends_before_it() -> None:
     assert "ClientTimeout" not in fragment(HOST, Paths())
 
 
-@pytest.mark.parametrize("path", ["relative", "/with blank", "/with'quote", '/with"quote', "/with$sigil", "/with@", "/", "/a\n"])
+@pytest.mark.parametrize(
+    "path", ["relative", "/with blank", "/with'quote", '/with"quote', "/with$sigil", "/with@", "/", "/a\n"]
+)
 def test_a_path_that_perl_or_backuppc_would_read_otherwise_is_refused(path: str) -> None:
     with pytest.raises(ConfigError, match="cannot stand in BackupPC's settings"):
         Paths(shims=Path(path))

@@ -8,7 +8,9 @@ from vsspc.core.findings import Finding, Level, exit_code, record, table, worst
 
 GOOD = Finding("PATH", Level.OK, "rsync is there.")
 DOUBTFUL = Finding("ClientTimeout", Level.WARNING, "Longer than the run.", "$Conf{ClientTimeout} = 3600;")
-BAD = Finding("UserCmdCheckStatus", Level.FAILED, "A hook that fails is ignored. " * 5, "$Conf{UserCmdCheckStatus} = 1;")
+BAD = Finding(
+    "UserCmdCheckStatus", Level.FAILED, "A hook that fails is ignored. " * 5, "$Conf{UserCmdCheckStatus} = 1;"
+)
 
 
 def test_only_what_failed_gives_an_exit_code() -> None:
@@ -16,7 +18,9 @@ def test_only_what_failed_gives_an_exit_code() -> None:
 
 
 def test_the_worst_level_counts() -> None:
-    assert [worst(found) for found in ([], [GOOD], [DOUBTFUL, GOOD], [GOOD, BAD, DOUBTFUL])] == list(Level)[:1] + list(Level)
+    assert [worst(found) for found in ([], [GOOD], [DOUBTFUL, GOOD], [GOOD, BAD, DOUBTFUL])] == list(Level)[:1] + list(
+        Level
+    )
 
 
 def test_the_table_has_every_point_and_the_line_that_mends_it_whole() -> None:
