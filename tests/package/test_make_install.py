@@ -76,15 +76,21 @@ def test_installed_used_installed_again_and_removed(clean_root: CleanRoot, wheel
     assert ours(root, untouched) == set()
 
 
-def test_a_place_that_it_cannot_be_in_is_refused(clean_root: CleanRoot) -> None:
-    shutil.copytree(CHECKOUT / "vsspc" / "packaging", clean_root.path(CHECKOUT_INSIDE) / "vsspc" / "packaging")
-    (clean_root.path(CHECKOUT_INSIDE) / ".git").mkdir()
-    before = clean_root.files()
-    refusals = dict.fromkeys(
-        ("opt/vsspc", "/", "/opt/my vsspc", "/opt/vsspc/", "/opt/../vsspc", "/opt/$(id)"),
-        "PREFIX must be a plain absolute path",
-    )
-    for prefix, why in {**refusals, CHECKOUT_INSIDE: f"{CHECKOUT_INSIDE} is a checkout"}.items():
-        said = clean_root.run("sh", f"{CHECKOUT_INSIDE}/vsspc/packaging/install.sh", prefix, check=False)
-        assert said.startswith(f"install: {why}"), said
-    assert clean_root.files() == before
+def test_a_place_that_it_cannot_be_in_is_refused(clean_root: CleanRoot, package: Path) -> None:
+    root = clean_root
+    shutil.copytree(CHECKOUT / "vsspc" / "packaging", root.path(CHECKOUT_INSIDE) / "vsspc" / "packaging")
+    (root.path(CHECKOUT_INSIDE) / ".git").mkdir()
+    shutil.copy(package, root.path("/root/vsspc.deb"))
+    install = ("sh", f"{CHECKOUT_INSIDE}/vsspc/packaging/install.sh")
+    before = root.files()
+    for prefix in ("opt/vsspc", "/", "/opt/my vsspc", "/opt/vsspc/", "/opt/../vsspc", "/opt/$(id)"):
+        assert root.run(*install, prefix, check=False).startswith("install: PREFIX must be a plain absolute path")
+    assert f"{CHECKOUT_INSIDE} is a checkout" in root.run(*install, CHECKOUT_INSIDE, check=False)
+    assert root.files() == before
+
+    # Nor the package over what was put there otherwise, and the other way round.
+    root.path("/opt/vsspc/.venv").mkdir(parents=True)
+    assert "first: rm -r /opt/vsspc" in root.run("dpkg", "--install", "/root/vsspc.deb", check=False)
+    root.shell("rm -r /opt/vsspc; dpkg --install /root/vsspc.deb")
+    assert "/opt/vsspc is of the package vsspc" in root.run(*install, "/opt/vsspc", check=False)
+    assert root.run("dpkg", "--verify", "vsspc") == ""

@@ -51,7 +51,7 @@ sed -e "s|@VERSION@|$version|" -e "s|@ARCHITECTURE@|$architecture|" -e "s|@MAINT
     -e "s|@PYTHON@|$("$python" -c 'import sys; a, b = sys.version_info[:2]; print(f"python3 (>= {a}.{b}), python3 (<< {a}.{b + 1})")')|" \
     -e "s|@LIBC@|libc6 (>= $(getconf GNU_LIBC_VERSION | sed 's/.* //'))|" \
     -e "s|@SIZE@|$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)|" "$here/debian/control" >"$root/DEBIAN/control"
-for script in postinst prerm postrm; do
+for script in preinst postinst prerm postrm; do
     install -m 755 "$here/debian/$script" "$root/DEBIAN/$script"
 done
 (cd "$root" && find etc -type f -printf '/%p\n' | sort) >"$root/DEBIAN/conffiles"

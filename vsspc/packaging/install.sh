@@ -40,6 +40,7 @@ if [ -n "$destination" ]; then
     work=$(mktemp -d)
 else
     [ "$(id -u)" = 0 ] || fail 'only root may do this'
+    ! dpkg-query --search "$prefix/bin/vsspc" >/dev/null 2>&1 || fail "$prefix is of the package vsspc; remove it first"
     getent passwd backuppc >/dev/null || fail 'there is no user backuppc; install BackupPC first'
     # Beside the place it goes to, so that each part is put there by a rename. What an earlier one that was killed left
     # may go, now that the lock says that none works here.
