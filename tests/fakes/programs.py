@@ -36,7 +36,7 @@ def icacls(cmd: Cmd, rest: str) -> int:
         who = "NT-AUTORITÄT\\SYSTEM:(OI)(CI)(F)", "VORDEFINIERT\\Administratoren:(OI)(CI)(F)"
         more = () if path in cmd.host.closed else cmd.host.opened.get(path, ("VORDEFINIERT\\Benutzer:(I)(OI)(CI)(RX)",))
         for number, one in enumerate((*who, *more)):
-            cmd.say(f"{'' if number else folder} {one}\r\n".encode("cp850"))
+            cmd.say(f"{'' if number else folder.strip(chr(34))} {one}\r\n".encode("cp850"))
         cmd.say("\r\n1 Dateien erfolgreich verarbeitet, bei 0 Dateien ist ein Verarbeitungsfehler aufgetreten.\r\n")
     return 0
 
@@ -194,6 +194,11 @@ class Daemon:
         """The address that may connect."""
         return next(iter(self.modules.values()))["hosts allow"]
 
+    @property
+    def writable(self) -> bool:
+        """Whether a module of it can be written to."""
+        return any(module.get("read only") != "true" for module in self.modules.values())
+
 
 def windows_path(path: str) -> str:
     """Given Cygwin's `/cygdrive/c/Windows/x`, return the path as Windows has it."""
@@ -222,11 +227,6 @@ def rsync(cmd: Cmd, process: Process, rest: str) -> Body:
     host.write(windows_path(options[0]["pid file"]), f"{process.pid}\n".encode())
     process.holds.add(log)
     modules = dict(zip(sections[1::2], options[1:], strict=True))
-    for module in modules.values():
-        if module.get("read only") != "true" and not host.may_be_written:
-            host.harm.append("a module can be written to")
-        if module.get("read only") != "true" and host.tree_at(windows_path(module["path"])) is None:
-            host.harm.append("a module can be written to that is not where it should be")
     host.daemons.append(Daemon(process, port, modules))
     yield None
     return 0

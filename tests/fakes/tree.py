@@ -50,6 +50,14 @@ class Tree:
         found += sorted((one for one in self.folders if one == path or one.startswith(inside)), reverse=True)
         return iter(found)
 
+    def part(self, folder: str) -> Tree | None:
+        """Return what is below a folder, by paths from there; None without such a folder."""
+        if not self.has_folder(folder):
+            return None
+        start = len(folder) + 1
+        files = {path[start:]: data for path, data in self.files.items() if path.startswith(f"{folder}\\")}
+        return Tree(files, {path[start:] for path in self.folders if path.startswith(f"{folder}\\")})
+
     def remove(self, path: str) -> None:
         """Remove a file or a folder."""
         self.files.pop(path, None)

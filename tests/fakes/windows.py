@@ -75,7 +75,6 @@ class Windows:
         self.owned: set[str] = set()
         self.opened: dict[str, tuple[str, ...]] = {}
         """Who may use a folder beside SYSTEM and administrators: the users, where nothing is said."""
-        self.may_be_written = False
         self.harm: list[str] = []
         self.started: list[str] = []
         self.reading = False
@@ -143,9 +142,10 @@ class Windows:
         return next((copy.tree for copy in self.shadows.values() if copy.device == device), None)
 
     def tree_at(self, root: str) -> Tree | None:
-        """Return what is served from a root: a volume, or a shadow copy behind a letter or a link."""
+        """Return what is served from a root: a volume or a folder of it, a shadow copy behind a letter or a link."""
         path = root.rstrip("\\")
-        return self.volumes.get(path) or self.behind(path)
+        tree, name = self.place(path)
+        return self.volumes.get(path) or self.behind(path) or (tree.part(name) if tree is not None and name else None)
 
     def drives(self) -> list[str]:
         """Return the drive letters in use, as `C:`."""
@@ -196,7 +196,7 @@ class Windows:
     def make_folder(self, path: str) -> bool:
         """Make a folder; say whether that was possible."""
         tree, name = self.place(path)
-        if tree is None or tree.exists(name):
+        if tree is None or tree.exists(name) or name.rpartition("\\")[0] in tree.files:
             return False
         tree.folders.add(name)
         tree.written[name] = self.wall()

@@ -63,7 +63,7 @@ class Process:
             store=watch(self.state, effect),
             clock=self.clock,
             log=self.log,
-            token=lambda size: world.token(size, server),
+            token=lambda size: world.token(size, server, command),
             server=server.name,
         )
 
@@ -167,7 +167,9 @@ class World:
         self.around: Around = _nothing
         self.passwords: list[str] = []
         self.lived: list[str] = []
-        """When the live volume was served to somebody who took it for a shadow copy."""
+        """When the live volume was served to somebody who took it for a shadow copy, or could be written to."""
+        self.restores: set[str] = set()
+        """The runs that are restores."""
         self.log = Told()
         """What the last process told."""
         self.logs: list[Told] = []
@@ -192,7 +194,7 @@ class World:
         """All that was told so far."""
         return [event for log in self.logs for event in log.events]
 
-    def token(self, size: int, server: Server) -> str:
+    def token(self, size: int, server: Server, command: str) -> str:
         """Return 2n hexadecimal digits that nobody had before. Of 6 bytes are run ids, of 24 passwords."""
         made = f"{next(self._tokens):0{2 * size}x}"
         if size == _PASSWORD_SIZE:
@@ -201,6 +203,8 @@ class World:
         elif size == _RUN_SIZE:
             made = f"5e{made[2:]}"  # no other name on the model contains it
             server.runs.append(made)
+            if command == "restore-pre":
+                self.restores.add(made)
         return made
 
     # Commands.
@@ -229,6 +233,12 @@ class World:
 
     def post(self, *, transfer_ok: bool = True) -> Lease:
         return self.run(self.process("post"), lambda run: run.post(transfer_ok=transfer_ok))
+
+    def restore_pre(self, share: str = "C") -> Lease:
+        return self.run(self.process("restore-pre"), lambda run: run.restore_pre(share, BUNDLE))
+
+    def restore_post(self, *, transfer_ok: bool = True) -> Lease:
+        return self.run(self.process("restore-post"), lambda run: run.restore_post(transfer_ok=transfer_ok))
 
     def sweep(self, *, also_waiting: bool = False, dismiss: bool = False) -> Lease:
         return self.run(self.process("sweep"), lambda run: run.sweep(also_waiting=also_waiting, dismiss=dismiss))
@@ -260,7 +270,10 @@ class World:
             return
         fields = process.server.state.read(HOST) or {}
         for daemon in self.host.daemons:
-            if str(daemon.port) == fields.get("port"):
+            restores = any(run in daemon.process.name for run in self.restores)
+            if daemon.writable is not restores:
+                self.lived.append(f"{process.command}, and a daemon that can be written to: {daemon.modules}")
+            if str(daemon.port) == fields.get("port") and (not restores or fields["purpose"] != "restore"):
                 letters = {windows_path(module["path"])[:2] for module in daemon.modules.values()}
                 if self.host.serves == "live" or letters & self.host.volumes.keys():
                     self.lived.append(f"{process.command} with a session file for {', '.join(sorted(letters))}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from tests.fakes.world import BUNDLE, ENGINES, HOST, SETTINGS, Killed, Process, World
@@ -16,9 +16,11 @@ from vsspc.core.errors import AuthRejected, DeadlineExceeded, Interrupted, Lease
 from vsspc.core.machine import RESTING
 from vsspc.core.settings import EngineChoice
 from vsspc.core.words import Kind as Held
-from vsspc.core.words import Lease, State
+from vsspc.core.words import Lease, Purpose, State
 from vsspc.resources.holder import HELD_KINDS
 
+BEGINS = {"pre": "post", "restore-pre": "restore-post"}
+"""The commands that a run begins with, and those that end it."""
 LOOK = 1.0
 """Seconds by which the model may pass a bound: a pause between two looks, and a program that is waited for."""
 
@@ -98,8 +100,8 @@ class _Play:
         ended = self.command(SCENES[plan.scene].command)
         if ended.killed:
             ended = self.command(plan.then)
-        if ended.command == "pre" and not ended.killed:
-            self.command("post", transfer_ok=ended.error is None)
+        if ended.command in BEGINS and not ended.killed:
+            self.command(BEGINS[ended.command], transfer_ok=ended.error is None)
         self._arm(Injection(()))
         world.host.serves = "shadow"
         world.host.undeletable.clear()
@@ -182,6 +184,8 @@ class _Play:
             "pre": lambda: world.run(process, lambda run: run.pre(BUNDLE)),
             "post": lambda: world.run(process, lambda run: run.post(transfer_ok=transfer_ok)),
             "sweep": lambda: world.run(process, lambda run: run.sweep(also_waiting=True)),
+            "restore-pre": lambda: world.run(process, lambda run: run.restore_pre("C", BUNDLE)),
+            "restore-post": lambda: world.run(process, lambda run: run.restore_post(transfer_ok=transfer_ok)),
         }
         lease, error = None, None
         try:
@@ -205,13 +209,14 @@ class _Play:
         self._common(process)
         if ended.killed:
             return
-        if took > (settings.pre_timeout if ended.command == "pre" else settings.post_timeout) + LOOK:
+        if took > (settings.pre_timeout if ended.command in BEGINS else settings.post_timeout) + LOOK:
             self.breach("time", f"{ended.command} took {took:.1f} s")
         lease = server.lease()
         saves_failed = any(one.effect in ("save", "set_aside") and one.fault.kind not in SIGNALS for one in came)
         if lease is not None and lease.state not in RESTING and not saves_failed:
             self.breach("rests", f"{ended.command} ended with its lease in {lease.state}")
-        kept = ended.command == "pre" and ended.error is None
+        waits = lease is not None and (lease.state, lease.purpose) == (State.WAIT, Purpose.RESTORE)
+        kept = (ended.command in BEGINS and ended.error is None) or (waits and ended.command == "post")
         withdraw_failed = any(one.effect == "withdraw" and one.fault.kind not in SIGNALS for one in came)
         if (HOST, "session") in server.disk.files and not (kept or withdraw_failed or saves_failed):
             self.breach("session", f"{ended.command} left a session file")
@@ -223,7 +228,7 @@ class _Play:
             self.breach("crash", f"{ended.command}: {ended.error!r}")
         if len(came) == 1 and lease is not None and not saves_failed:
             self._judge_single(ended, came[0], lease)
-        if len(came) == 1 and came[0].fault.kind is Kind.FULL and ended.command == "pre" and ended.error is not None:
+        if len(came) == 1 and came[0].fault.kind is Kind.FULL and ended.command in BEGINS and ended.error is not None:
             tried_before = len(self.course.ended) > 1  # what was owed before stays so, when not even that can be written
             if came[0].effect in LOCAL and not tried_before and (left := self.world.host.ours()):
                 self.breach("undone", f"the server's disk was full at {came[0].fault}, and left are {left[:6]}")
@@ -299,6 +304,17 @@ def _served(play: _Play) -> None:
     play.world.pre()
 
 
+def _restores(play: _Play) -> None:
+    """The host's settings allow restores, into a folder."""
+    play.world.settings = replace(play.world.settings, restore="folder")
+
+
+def _restoring(play: _Play) -> None:
+    """A restore has been made that wrote nothing."""
+    _restores(play)
+    play.world.restore_pre()
+
+
 def _killed(play: _Play) -> None:
     """A pre was killed when it held all that a run can hold."""
     play.kill_at(served(play.plan.engine))
@@ -336,6 +352,8 @@ SCENES: dict[str, Scene] = {
     "refused": Scene("pre", _Play.refuse),
     "restarted": Scene("sweep", _restarted),
     "undeletable": Scene("post", _undeletable),
+    "restore": Scene("restore-pre", _restores),
+    "restored": Scene("restore-post", _restoring),
     "rival": Scene("post", _Play.rival),
     "stuck": Scene("post", _Play.stick),
     "idle": Scene("post", lambda play: play.forsake(SETTINGS.idle_ttl + GRACE)),

@@ -20,6 +20,8 @@ from vsspc.core.settings import EngineChoice
 SCENES = ("pre", "post", "sweep")
 SINGLES: tuple[tuple[str, EngineChoice], ...] = (
     *((scene, engine) for engine in ENGINES for scene in SCENES),
+    ("restore", "vshadow"),  # without any engine
+    ("restored", "vshadow"),
     ("restarted", "wmi"),  # its shadow copies are persistent: there is one to settle then
 )
 """The scenes that have every single fault. The pairs are vshadow's: what the engines have in common is what they pair."""

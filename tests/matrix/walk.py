@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.fakes.world import BUNDLE, ENGINES, HOST, SETTINGS, Killed, Process, Server, World
 from tests.matrix.faults import Fault, Injection, Kind
-from tests.matrix.plan import GRACE, LOOK
+from tests.matrix.plan import BEGINS, GRACE, LOOK
 from tests.matrix.plans import Tally
 from vsspc.core.errors import HostUnreachable, LeaseHeld, LeaseTooNew, LeaseUnreadable, TeardownIncomplete, VsspcError
 from vsspc.core.machine import RESTING
@@ -67,7 +67,7 @@ class Walk(RuleBasedStateMachine):
     def engines(self, first: EngineChoice, second: EngineChoice) -> None:
         """Each server has its settings for the host."""
         for server, engine in zip(self.world.servers, (first, second), strict=True):
-            server.settings = replace(server.settings, engine=engine)
+            server.settings = replace(server.settings, engine=engine, restore="folder")
 
     # Commands.
 
@@ -89,6 +89,21 @@ class Walk(RuleBasedStateMachine):
         if lease is not None and transfer_ok:
             self._hold(lease.proved, "post calls a dump good that it did not prove")
             self._hold(served or (before is not None and before.proved), "post calls a dump good whose shadow copy was gone")
+
+    @rule(server=_SERVERS, fault=_FAULTS)
+    def restore_pre(self, server: int, fault: Fault | None) -> None:
+        """A restore begins."""
+        one = self.world.servers[server]
+        lease = self._command(one, "restore-pre", fault, lambda run: run.restore_pre("C", BUNDLE))
+        if lease is not None:
+            daemons = [daemon for daemon in self.world.host.daemons if lease.run in daemon.process.name]
+            self._hold(lease.state is State.WAIT and bool(daemons), "restore-pre succeeded and serves nothing")
+            self.undisturbed.add(lease.run)
+
+    @rule(server=_SERVERS, fault=_FAULTS)
+    def restore_post(self, server: int, fault: Fault | None) -> None:
+        """A restore ends; also twice, or one that never began."""
+        self._command(self.world.servers[server], "restore-post", fault, lambda run: run.restore_post(transfer_ok=True))
 
     @rule(server=_SERVERS, fault=_FAULTS, waiting=st.booleans(), dismiss=st.booleans())
     def sweep(self, server: int, fault: Fault | None, waiting: bool, dismiss: bool) -> None:
@@ -144,6 +159,8 @@ class Walk(RuleBasedStateMachine):
         injection = Injection([fault] if fault else [])
         world.around = injection
         others = [one for one in world.servers if one is not server and self._served(one)]
+        owed = (self._before(server) or Lease(host=HOST, address="")).held
+        dismiss = dismiss or any(one.run not in server.runs for one in owed)  # goes on with what a sweep dismissed
         lease, error = None, None
         try:
             lease = world.run(process, work)
@@ -156,10 +173,10 @@ class Walk(RuleBasedStateMachine):
             return None
         raw = kinds & {Kind.BUG_BEFORE} or any(one.effect == "withdraw" for one in injection.fired)
         self._hold(error is None or isinstance(error, VsspcError) or bool(raw), f"{name} raised {error!r}")
-        limit = SETTINGS.pre_timeout if name == "pre" else SETTINGS.post_timeout
+        limit = SETTINGS.pre_timeout if name in BEGINS else SETTINGS.post_timeout
         self._hold(world.time.hand - began <= limit + LOOK, f"{name} took {world.time.hand - began:.1f} s")
         if not (injection.fired and injection.fired[0].effect in ("save", "set_aside", "withdraw")):
-            self._rests(server, name, served=name == "pre" and error is None)
+            self._rests(server, name, served=name in BEGINS and error is None)
         told = f"{process.log.events} {self._before(server)} {error!r}"
         self._hold(not any(password in told for password in world.passwords), "a one-time password is told")
         if self.clocks_agree and not dismiss:

@@ -40,8 +40,8 @@ _MARKS = (scripts.OURS, scripts.PARENT, scripts.TARGET)
 
 def _entries(output: bytes, mark: str, path: str) -> set[tuple[str, str]]:
     """Return who has which rights: the lines of icacls between a mark and the next one."""
-    after = text_of(output).replace("\r\n", "\n").partition(f"\n{mark}\n")[2]
-    listing = re.split(r"^folder=", after, maxsplit=1, flags=re.MULTILINE)[0].removeprefix(path)
+    text = "\n" + text_of(output).replace("\r\n", "\n")
+    listing = text.partition(f"\n{mark}\n")[2].partition("\nfolder=")[0].removeprefix(path)
     return {(who.casefold(), rights) for who, rights in _ENTRY.findall(listing)}
 
 
