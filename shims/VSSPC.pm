@@ -50,15 +50,15 @@ my $undo;           # called at the first signal, while a shim works
 my $hold_back;      # true while the first signal must not reach BackupPC yet
 my $loaded_run;     # the run that an earlier share of this dump was loaded from
 
-# Make the shadow copy and serve it. $vars is the hash that BackupPC hands to user commands. The shim's output goes to
-# XferLOG; $? is its wait status.
+# Make the shadow copy and serve it. $vars is the hash that BackupPC hands to user commands; @more are arguments for the
+# shim beside its own (`--set KEY=VALUE`). The shim's output goes to XferLOG; $? is its wait status.
 #
 # BackupPC itself ignores a Stop in the middle of DumpPreUserCmd until the whole transfer is over (BackupPC_dump,
 # catch_signal: there is no $xfer to abort). Here the shim gets a TERM, undoes its run and fails; then BackupPC ends the
 # dump as it does at a second signal: "aborted by user".
 sub pre
 {
-    my ($bpc, $vars, $shim) = @_;
+    my ($bpc, $vars, $shim, @more) = @_;
 
     $? = FAILED;
     my $client = printable($vars->{client});
@@ -69,7 +69,7 @@ sub pre
         ($stopped) = ($vars->{stat}{hostError} || '') =~ /signal=([A-Z]+)/;
         $line = "vsspc: $client: the dump was stopped by signal $stopped: nothing is begun\n" if (defined($stopped));
         watch();
-        my @arguments = ('--client', $vars->{client}, '--host', $vars->{hostIP}, '--type', $vars->{type});
+        my @arguments = ('--client', $vars->{client}, '--host', $vars->{hostIP}, '--type', $vars->{type}, @more);
         ($status, $line) = run_shim($vars, 1, $shim, @arguments) if (!defined($stopped));
         1;
     };
@@ -140,14 +140,14 @@ sub count
     return $line;
 }
 
-# Serve a writable module for a restore and load its session: a restore has no command before its share.
+# Serve a writable module for a restore and load its session: a restore has no command before its share. @more: as in pre.
 #
 # BackupPC_restore runs no RestorePostUserCmd unless this succeeds, and it leaves at the first signal. So what the shim
 # made is taken down from here when anything goes wrong after it, and a signal waits until the shim has undone its run.
 # BackupPC's alarm for an idle transfer (ClientTimeout) stands still meanwhile: vsspc has deadlines of its own.
 sub restore
 {
-    my ($bpc, $vars, $shim, $state_dir) = @_;
+    my ($bpc, $vars, $shim, $state_dir, @more) = @_;
 
     $? = FAILED;
     my $client = printable($vars->{client});
@@ -159,7 +159,7 @@ sub restore
     my $done = eval {
         $bpc->{Conf}{RsyncBackupPCPath} = $bpc->{Conf}{RsyncdPasswd} = '';
         watch();
-        ($status, $line) = run_shim($vars, 1, $shim, @host, '--share', $vars->{share});
+        ($status, $line) = run_shim($vars, 1, $shim, @host, '--share', $vars->{share}, @more);
         1;
     };
     my $trouble = $done ? undef : one_line($@);

@@ -152,9 +152,10 @@ def _perl(hook: _Hook, value: str, paths: Paths, files: Files) -> Finding:
     if trouble := files.unreadable(read["module"]):
         return hook.failed(f"BackupPC cannot load it: {trouble}.")
     given, wanted = _QUOTED.findall(read["arguments"]), _QUOTED.findall(hook.wanted)[1:]
-    if len(given) != len(wanted):
+    more = given[len(wanted) :]
+    if len(given) < len(wanted) or (more and hook.name not in _SHIMS):
         return hook.failed(f"It has {len(given)} paths for VSSPC::{read['function']}, which takes {len(wanted)}.")
-    for path, ours in zip(given, wanted, strict=True):
+    for path, ours in zip(given, wanted, strict=False):
         if ours == str(paths.state_dir):
             if path != ours:
                 return hook.failed(f"It looks for the session in {path}; state_dir in {paths.config} is {ours}.")

@@ -328,6 +328,13 @@ def test_a_hook_with_a_path_too_few() -> None:
     assert "It has 1 paths for VSSPC::restore, which takes 2." in one.says
 
 
+def test_more_arguments_are_for_a_shim_only() -> None:
+    told = HOOKS["DumpPreUserCmd"].replace('")', '", "--set", "engine=wmi")')
+    assert all(one.level is Level.OK for one in found({"DumpPreUserCmd": told}))
+    one = the_only(found({"DumpPreShareCmd": HOOKS["DumpPreShareCmd"].replace('")', '", "--set")')}))
+    assert "It has 2 paths for VSSPC::load, which takes 1." in one.says
+
+
 def test_a_hook_for_another_setting() -> None:
     one = the_only(found({"DumpPreUserCmd": HOOKS["DumpPostUserCmd"]}))
     assert one.level is Level.FAILED and "vsspc-post, which is for another setting" in one.says

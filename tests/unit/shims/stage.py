@@ -72,7 +72,7 @@ for my $cmd (@{$told->{hooks}}) {
 """
 
 
-def hook(verb: str, *paths: Path) -> str:
+def hook(verb: str, *paths: Path | str) -> str:
     """Return a hook as it stands in examples/config.pl."""
     arguments = "".join(f', "{path}"' for path in paths)
     failed = "" if verb == "count" else "$? = 256; "

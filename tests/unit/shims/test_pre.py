@@ -65,6 +65,13 @@ def test_arguments_are_a_list_and_no_shell_sees_them(tmp_path: Path) -> None:
     assert line == "<--client><winbox; rm -rf /><--host><fe80::1%eth0 $(id) 'x' Ü><--type><*>\n"
 
 
+def test_it_takes_more_arguments_for_the_shim(tmp_path: Path) -> None:
+    told = hook("pre", shim(tmp_path, 'printf "<%s>" "$@"'), "--set", "volumes=['C:', 'D:']")
+    assert play(tmp_path, told).hooks[0].line == (
+        "<--client><winbox><--host><127.0.0.1><--type><full><--set><volumes=['C:', 'D:']>\n"
+    )
+
+
 @pytest.mark.parametrize("hole", [{"hostIP": None}, {"client": "win\0box"}])
 def test_an_argument_that_cannot_be_passed_on_fails_before_the_shim(
     tmp_path: Path, hole: dict[str, str | None]
