@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.contract.run_driver import Said
 from vsspc.lab.process import LabProcess
@@ -61,6 +61,26 @@ class LabDriver:
     def sweep(self) -> Said:
         return self._run("sweep", CLIENT)
 
+    def allow_restores(self, mode: Literal["volume", "folder"]) -> None:
+        self.lab.configure(restore=f'"{mode}"')
+
+    def restore_pre(self) -> Said:
+        return self._run("restore-pre", *self._as_backuppc(), "--share", "C")
+
+    def restore_post(self) -> Said:
+        return self._run("restore-post", *self._as_backuppc(), "--xfer-ok", "1")
+
+    def store(self, path: str, data: bytes) -> bool:
+        with tempfile.TemporaryDirectory(prefix="vsspc-") as folder:
+            file = Path(folder).joinpath(*path.split("\\"))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+            return self._rsync("-r", f"{folder}/", self._url("C/")) == 0
+
+    def on_the_volume(self, path: str) -> bytes | None:
+        file = self.lab.volume(path[:2]).joinpath(*path[3:].split("\\"))
+        return file.read_bytes() if file.is_file() else None
+
     def pre_killed_with_a_letter(self) -> None:
         process = self.start("pre", *self._as_backuppc())
         self.lab.events.wait_for("letter-defined", timeout=30)
@@ -72,18 +92,22 @@ class LabDriver:
         return dict(line.split("=", 1) for line in file.read_text().splitlines()) if file.exists() else {}
 
     def fetch(self, path: str, password: str | None = None) -> bytes | None:
-        session = self.session()
-        url = f"rsync://{session['user']}@{self.lab.address}:{session['port']}/{path}"
         with tempfile.TemporaryDirectory(prefix="vsspc-") as folder:
             target = Path(folder) / "fetched"
-            done = subprocess.run(
-                ["rsync", "--contimeout=5", "--timeout=10", url, target],
-                env={**os.environ, "RSYNC_PASSWORD": session["password"] if password is None else password},
-                capture_output=True,
-                timeout=30,
-                check=False,
-            )
-            return target.read_bytes() if done.returncode == 0 else None
+            return target.read_bytes() if self._rsync(self._url(path), str(target), password=password) == 0 else None
+
+    def _url(self, path: str) -> str:
+        session = self.session()
+        return f"rsync://{session['user']}@{self.lab.address}:{session['port']}/{path}"
+
+    def _rsync(self, *arguments: str, password: str | None = None) -> int:
+        return subprocess.run(
+            ["rsync", "--contimeout=5", "--timeout=10", *arguments],
+            env={**os.environ, "RSYNC_PASSWORD": self.session()["password"] if password is None else password},
+            capture_output=True,
+            timeout=30,
+            check=False,
+        ).returncode
 
     def fail_shadow_copies(self, hresult: int) -> None:
         self.lab.inject("vshadow", hresult=f"0x{hresult:08x}")

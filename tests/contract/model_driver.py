@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from tests.contract.run_driver import Said
+from tests.fakes.programs import windows_path
 from tests.fakes.windows import FakeRsync
 from tests.fakes.world import BUNDLE, HOST, Killed, Process, World
 from vsspc.core.deadline import Deadline
@@ -50,6 +51,27 @@ class ModelDriver:
 
     def sweep(self) -> Said:
         return self._said(self.world.sweep)
+
+    def allow_restores(self, mode: Literal["volume", "folder"]) -> None:
+        self.server.settings = replace(self.server.settings, restore=mode)
+
+    def restore_pre(self) -> Said:
+        return self._said(self.world.restore_pre)
+
+    def restore_post(self) -> Said:
+        return self._said(self.world.restore_post)
+
+    def store(self, path: str, data: bytes) -> bool:
+        (daemon,) = self.host.daemons
+        root = windows_path(daemon.modules["C"]["path"]).rstrip("\\")
+        if daemon.writable and len(root) == 2:
+            self.host.place_live(root, path, data)
+        elif daemon.writable:
+            self.host.write(rf"{root}\{path}", data)
+        return daemon.writable
+
+    def on_the_volume(self, path: str) -> bytes | None:
+        return self.host.read(path)
 
     def pre_killed_with_a_letter(self) -> None:
         before, around = set(self.host.letters), self.world.around

@@ -144,6 +144,40 @@ class RunContract:
         assert_good(run.post())
         assert run.left() == {}
 
+    def test_a_restore_writes_what_stays_and_leaves_nothing_else(self, run: Driver) -> None:
+        run.allow_restores("volume")
+        assert_good(run.restore_pre())
+        assert run.store(r"Users\Ada\restored.txt", THEN)
+        assert_good(run.restore_post())
+        assert run.on_the_volume(r"C:\Users\Ada\restored.txt") == THEN
+        assert run.left() == {}
+        assert run.session() == {}
+
+    def test_a_restore_into_a_folder_keeps_to_it(self, run: Driver) -> None:
+        run.allow_restores("folder")
+        assert_good(run.restore_pre())
+        assert run.store("file.txt", NOW)
+        folder = rf"C:\Restored\{run.session()['run']}"
+        assert_good(run.restore_post())
+        assert run.on_the_volume(rf"{folder}\file.txt") == NOW
+        assert run.on_the_volume(r"C:\file.txt") == THEN
+
+    def test_a_restore_that_writes_nothing_leaves_nothing(self, run: Driver) -> None:
+        run.allow_restores("folder")
+        assert_good(run.restore_pre())
+        assert_good(run.restore_post())
+        assert run.left() == {}
+
+    def test_a_restore_is_refused_where_it_is_off(self, run: Driver) -> None:
+        assert_failed(run.restore_pre(), 17, "RestoreRefused")
+        assert run.left() == {}
+
+    def test_a_dump_cannot_be_written_to(self, run: Driver) -> None:
+        begin(run)
+        assert not run.store("written.txt", NOW)
+        assert_good(run.post())
+        assert run.left() == {}
+
     def test_a_host_that_the_server_forgets_cleans_up_by_itself(self, run: Driver) -> None:
         run.expire_after(60)  # the lab counts ten a second, and pre must be over by then on a busy machine too
         begin(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Said = tuple[int, str]
 """A command's exit status, and what it said."""
@@ -30,6 +30,26 @@ class Driver(Protocol):
 
     def sweep(self) -> Said:
         """What an administrator calls to release what is owed."""
+        ...
+
+    def allow_restores(self, mode: Literal["volume", "folder"]) -> None:
+        """Set `restore`."""
+        ...
+
+    def restore_pre(self) -> Said:
+        """What BackupPC calls before a restore to the share C."""
+        ...
+
+    def restore_post(self) -> Said:
+        """What it calls after a good one."""
+        ...
+
+    def store(self, path: str, data: bytes) -> bool:
+        r"""Write a file (`Users\x.txt`) into the module C, as BackupPC does; say whether the daemon lets us."""
+        ...
+
+    def on_the_volume(self, path: str) -> bytes | None:
+        """Return a file of the live volume (a Windows path), None when there is none."""
         ...
 
     def pre_killed_with_a_letter(self) -> None:

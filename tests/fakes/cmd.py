@@ -311,7 +311,8 @@ class Cmd:
             self.level = 1
 
     def _md(self, rest: str) -> None:
-        self.level = 0 if self.host.make_folder(self.full(_target(rest))) else 1
+        if not self.host.make_folder(self.full(_target(rest))):
+            self.level = 1  # Windows' md clears it otherwise, Wine's leaves it: so no script may rely on it
 
     def _mklink(self, rest: str) -> None:
         found = _MKLINK.fullmatch(rest)

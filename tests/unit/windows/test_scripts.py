@@ -181,6 +181,55 @@ def test_a_job_that_comes_to_run_after_it_was_told_to_stop_makes_nothing(name: s
     assert body[body.index(":main") + 1] == "if exist stop exit /b 0"
 
 
+RESTORING = scripts.restoring(r"C:\Restored", rf"C:\Restored\{RUN}")
+
+
+def test_a_restores_folder_is_closed_before_there_is_anything_in_it() -> None:
+    hold = scripts.hold(NAMES, [rf"C:\Restored\{RUN}"], RUN, RESTORING, NAMES.service("00ff"))
+    order = [
+        r'md "C:\Restored"',
+        r'icacls.exe" "C:\Restored" /inheritance:r',
+        r'fsutil.exe" reparsepoint query "C:\Restored"',
+        r'icacls.exe" "C:\Restored" >acl.txt',
+        "if not errorlevel 1 exit /b 218",
+        r'icacls.exe" "C:\Restored" /setowner *S-1-5-32-544 /l',
+        rf'md "C:\Restored\{RUN}"',
+        rf'icacls.exe" "C:\Restored\{RUN}" /inheritance:r',
+        rf'icacls.exe" "C:\Restored\{RUN}"' + "\r\n",
+        rf'md "C:\Restored\{RUN}\vsspc-{RUN}"',
+        "call held.cmd",
+    ]
+    places = [hold.index(words) for words in order]
+    assert places == sorted(places)
+    checks = [at.start() for at in re.finditer("reparsepoint", hold)]
+    owned, filled = hold.index("/setowner"), hold.index(rf'md "C:\Restored\{RUN}"')
+    assert checks[0] < owned < checks[1] < filled, "a link could take its place until it is ours"
+
+
+def test_a_folder_that_is_there_is_not_closed_by_us_and_not_removed() -> None:
+    lines = RESTORING.probe
+    skipped = lines[: lines.index(":there")]
+    assert skipped[0] == r'if exist "C:\Restored" goto there'
+    assert [line for line in lines if "/inheritance" in line and "Restored\\" not in line] == [skipped[3]]
+    release = scripts.release(NAMES, [rf"C:\Restored\{RUN}"], RESTORING).splitlines()
+    assert r'if exist made.txt rd "C:\Restored" >nul 2>&1' in release
+    assert "/s" not in " ".join(line for line in release if "Restored" in line)
+    marker = release.index(rf'if exist "C:\Restored\{RUN}\vsspc-{RUN}" rd "C:\Restored\{RUN}\vsspc-{RUN}"')
+    assert marker < release.index(rf'if exist "C:\Restored\{RUN}" rd "C:\Restored\{RUN}" >nul 2>&1')
+
+
+def test_a_module_that_can_be_written_to_deletes_nothing_and_leaves_links_as_they_are() -> None:
+    told = DaemonSettings(port=873, user="u", client="192.0.2.1")
+    conf = rsyncd_conf(NAMES, told, [Module(Volume("C:"), rf"C:\Restored\{RUN}", writable=True)], system_root=r"C:\Windows")
+    module = conf.partition("[C]\n")[2].splitlines()
+    assert f"    path = /cygdrive/c/Restored/{RUN}/" in module
+    assert "    read only = false" in module and "    read only = true" not in module
+    assert "    munge symlinks = false" in module
+    assert "    refuse options = delete* partial*" in module
+    read_only = rsyncd_conf(NAMES, told, [Module(Volume("C:"), "B:")], system_root=r"C:\Windows")
+    assert "read only = true" in read_only and "munge" not in read_only and "refuse" not in read_only
+
+
 def test_the_firewall_rule_is_for_our_program_our_port_and_this_server_only() -> None:
     rule = next(line for line in SERVE.splitlines() if "netsh.exe" in line)
     assert "localport=10873 remoteip=192.0.2.1 " in rule

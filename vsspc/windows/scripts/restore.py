@@ -26,10 +26,12 @@ def restoring(parent: str, target: str) -> Making:
         f"if not errorlevel 1 exit /b {FOLDER_IS_LINK}",
     ]
     make = [
-        f'if not exist "{parent}" >{_MADE} echo made',
-        f'if exist {_MADE} md "{parent}"',
-        f'if exist {_MADE} {_ICACLS} "{parent}" {CLOSE}',
+        f'if exist "{parent}" goto there',
+        f">{_MADE} echo made",
+        f'md "{parent}"',
+        f'{_ICACLS} "{parent}" {CLOSE}',
         f"if errorlevel 1 exit /b {ACL_FAILED}",
+        ":there",
     ]
     check_open = [
         f'{_ICACLS} "{parent}" >acl.txt',
@@ -38,9 +40,10 @@ def restoring(parent: str, target: str) -> Making:
         f"if not errorlevel 1 exit /b {FOLDER_IS_OPEN}",
     ]
     own = [f'{_ICACLS} "{parent}" /setowner *S-1-5-32-544 /l', f"if errorlevel 1 exit /b {ACL_FAILED}"]
-    fill = [
+    fill = [  # Wine's md leaves the errorlevel of the program before it where it was
+        f'if exist "{target}" exit /b {FOLDER_FAILED}',
         f'md "{target}"',
-        f"if errorlevel 1 exit /b {FOLDER_FAILED}",
+        f'if not exist "{target}" exit /b {FOLDER_FAILED}',
         f'{_ICACLS} "{target}" {CLOSE}',
         f"if errorlevel 1 exit /b {ACL_FAILED}",
     ]
