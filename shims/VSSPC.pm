@@ -64,11 +64,12 @@ sub pre
     my $client = printable($vars->{client});
     my ($status, $line) = (FAILED, undef);
     my $done = eval {
+        # First watch, then look: so no signal falls between the two.
+        watch();
         # catch_signal leaves its reason in hostError, which nothing else can have set so early: a Stop in the minutes in
         # which BackupPC_dump copied the last backup.
-        ($stopped) = ($vars->{stat}{hostError} || '') =~ /signal=([A-Z]+)/;
+        ($stopped) = ($vars->{stat}{hostError} || '') =~ /signal=([A-Z]+)/ if (!defined($stopped));
         $line = "vsspc: $client: the dump was stopped by signal $stopped: nothing is begun\n" if (defined($stopped));
-        watch();
         my @arguments = ('--client', $vars->{client}, '--host', $vars->{hostIP}, '--type', $vars->{type}, @more);
         ($status, $line) = run_shim($vars, 1, $shim, @arguments) if (!defined($stopped));
         1;
