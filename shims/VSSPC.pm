@@ -48,6 +48,7 @@ my %theirs;         # BackupPC's own signal handlers, by signal
 my $stopped;        # the first signal that came, undef while there is none
 my $undo;           # called at the first signal, while a shim works
 my $hold_back;      # true while the first signal must not reach BackupPC yet
+my $transferer;     # the program that transfers a restore, once it may run
 my $loaded_run;     # the run that an earlier share of this dump was loaded from
 
 # Make the shadow copy and serve it. $vars is the hash that BackupPC hands to user commands; @more are arguments for the
@@ -190,7 +191,7 @@ sub restore
     }
     $line = "vsspc: $client: RestorePreUserCmd cannot run $shim: $trouble\n" if (defined($trouble));
     $line = ended($client, $shim, $status) if (!defined($line));
-    $bpc->{Conf}{RsyncBackupPCPath} = $rsync if ($status == 0);
+    $bpc->{Conf}{RsyncBackupPCPath} = $transferer = $rsync if ($status == 0);
     $? = $status;
     return $line;
 }
@@ -226,10 +227,27 @@ sub caught
     my $first = !defined($stopped);
     if ($first) {
         $stopped = $name;
-        $undo->() if (defined($undo));
+        $undo->()                 if (defined($undo));
+        end_transfer($transferer) if (defined($transferer));
     }
     $theirs{$name}->($name) if (!($first && $hold_back));
     ($!, $?) = ($errno, $status);
+}
+
+# End a child of ours that runs this program: BackupPC_restore, unlike BackupPC_dump, does not (it never learns the pid of
+# its rsync_bpc), and runs RestorePostUserCmd while that still writes. So rsync on the host ends in order, and removes the
+# file that it was just writing; otherwise it would be ended in the middle of it, and leave it there.
+sub end_transfer
+{
+    my ($program) = @_;
+
+    my @wanted = stat($program);
+    open(my $list, '<', "/proc/$$/task/$$/children") or return;
+    for my $pid (split(' ', readline($list) || '')) {
+        my @runs = stat("/proc/$pid/exe");
+        kill('INT', $pid) if (@runs && @wanted && $runs[0] == $wanted[0] && $runs[1] == $wanted[1]);
+    }
+    close($list);
 }
 
 # End the dump or restore as BackupPC itself does at a second signal, and so with its own words on its page. Should
