@@ -14,7 +14,7 @@ import pytest
 
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable
-from vsspc.core.words import Kind, Lease, Resource, State, Volume
+from vsspc.core.words import Kind, Lease, Purpose, Resource, State, Volume
 
 RUN = "0123456789ab"
 LEASE = Lease(
@@ -37,10 +37,22 @@ def state(tmp_path: Path) -> StateFiles:
 def test_a_lease_comes_back_as_it_was_saved(state: StateFiles) -> None:
     assert state.load("winbox") is None
     live = replace(LEASE, live=True, volumes=(Volume("C:"), Volume(r"C:\Mounts\Data")))
-    for lease in (live, LEASE):
+    for lease in (live, replace(LEASE, purpose=Purpose.RESTORE), LEASE):
         state.save(lease)
         assert state.load("winbox") == lease
     assert state.hosts() == ["winbox"]
+
+
+def test_a_lease_of_before_there_were_restores_is_a_dumps(state: StateFiles, tmp_path: Path) -> None:
+    state.save(LEASE)
+    file = tmp_path / "state" / "winbox" / "lease.json"
+    record = json.loads(file.read_bytes())
+    assert record.pop("purpose") == "dump"
+    file.write_text(json.dumps(record))
+    assert state.load("winbox") == LEASE
+    file.write_text(json.dumps({**record, "purpose": "archive"}))
+    with pytest.raises(LeaseUnreadable):
+        state.load("winbox")
 
 
 def test_nothing_is_readable_by_others_whatever_the_umask(state: StateFiles, tmp_path: Path) -> None:
