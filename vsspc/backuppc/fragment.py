@@ -176,8 +176,8 @@ refuses one that is asked for all the same; files are restored as a zip or tar a
     return [
         _comment(f"""\
 Direct restores write {where}
-BackupPC's own RsyncRestoreArgs without: --super --owner --group, since rsync on Windows cannot change owners and
-would end in an error for each file; --delete, which removes from a restored folder what the backup does not have,
+BackupPC's own RsyncRestoreArgs without: --super --owner --group, since rsync on Windows sets no owners, and where it
+tries to, that is an error for each file; --delete, which removes from a restored folder what the backup does not have,
 excluded files too; and --partial, which leaves half a file in the place of a whole one when a restore breaks off."""),
         statement("RsyncRestoreArgs", list(RESTORE_ARGUMENTS)) + "\n",
     ]
