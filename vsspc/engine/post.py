@@ -18,8 +18,9 @@ class Post(Driver):
     def run(self, *, transfer_ok: bool, purpose: Purpose = Purpose.DUMP) -> Lease:
         """Check that the shadow copy outlived a good dump, and take everything down; return the lease.
 
-        A run for another purpose that waits for its own post is left alone. Raise SnapshotVanished when it did not, or when that can no longer be known; TeardownIncomplete when something
-        is owed and the host's settings want that to fail the dump.
+        A run for another purpose that waits for its own post is left alone. Raise SnapshotVanished when the shadow copy
+        did not outlive the dump, or when that can no longer be known; TeardownIncomplete when something is owed and the
+        host's settings want that to fail the dump.
         """
         settings, clock = self._settings, self._ports.clock
         self._limit = Deadline.after(clock.now(), settings.post_timeout, "post_timeout")
