@@ -7,6 +7,7 @@ import select
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +163,18 @@ class CleanRoot:
                 except (FileNotFoundError, ProcessLookupError):
                     continue
                 found[int(folder.name)] = line.replace(b"\0", b" ").decode(errors="replace").strip()
+        return found
+
+    def besides(self, *known: int, timeout: float = 20.0) -> dict[int, str]:
+        """Return the processes besides the known ones, none once there are none, or as they are when the time is up.
+
+        BackupPC's server says that a dump has finished a moment before BackupPC_dump is gone.
+        """
+        end = time.monotonic() + timeout
+        while found := {pid: line for pid, line in self.processes().items() if pid not in known}:
+            if time.monotonic() > end:
+                break
+            time.sleep(0.05)
         return found
 
     def files(self, below: str = "/") -> dict[str, Facts]:

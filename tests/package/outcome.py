@@ -53,11 +53,13 @@ def states(root: CleanRoot, vsspc: str) -> list[str]:
     return [lease["state"] for lease in json.loads(said)]
 
 
-def first_host(root: CleanRoot, host: LabProcess, prefix: str) -> None:
-    """Do what docs/install.md tells for the first host, and see that its dump is good and nothing is left."""
+def first_host(root: CleanRoot, host: LabProcess, prefix: str) -> int:
+    """Do what docs/install.md tells for the first host, and see that its dump is good and nothing is left.
+
+    Return the process id of the BackupPC server that goes on running.
+    """
     stock = host.inventory()
-    steps.prepare(root, host)
-    server = root.processes()
+    server = steps.prepare(root, host)
     began = len(steps.log(root))
     for script in steps.documented(prefix):  # the last line asks for a full dump
         said = root.shell(f"cd /root/collected\n{script}")
@@ -68,7 +70,8 @@ def first_host(root: CleanRoot, host: LabProcess, prefix: str) -> None:
     assert f"{prefix}/shims/vsspc-post" in said
     assert steps.backed_up(root, 0) == steps.data(host)
 
-    assert root.processes() == server
+    assert root.besides(server) == {}
     assert states(root, f"{prefix}/bin/vsspc") == ["closed"]
     assert not root.path(f"/var/lib/vsspc/{HOST}/session").exists()
     assert host.settled() == stock
+    return server

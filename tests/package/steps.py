@@ -27,8 +27,11 @@ def documented(prefix: str) -> list[str]:
     return [textwrap.dedent(block).replace("/opt/vsspc/", f"{prefix}/") for block in blocks]
 
 
-def prepare(root: CleanRoot, lab: LabProcess) -> None:
-    """Give the administrator what he has before he begins: a running BackupPC, the host's name and account, programs."""
+def prepare(root: CleanRoot, lab: LabProcess) -> int:
+    """Give the administrator what he has before he begins: the host's name, programs, account; a running BackupPC.
+
+    Return the process id of its server.
+    """
     with root.path("/etc/hosts").open("a") as names:
         names.write(f"{lab.address} {HOST}\n")
     shutil.copytree(lab.bundle, root.path("/root/collected"))
@@ -44,7 +47,9 @@ def prepare(root: CleanRoot, lab: LabProcess) -> None:
         config.write("$Conf{WakeupSchedule} = [24];\n1;\n")
     # With no more environment than a service manager gives: no HOME, no LANG.
     root.run("env", "-i", "PATH=/bin:/usr/bin:/sbin:/usr/sbin", "/etc/init.d/backuppc", "start")
-    root.shell("timeout 20 sh -c 'until [ -S /run/backuppc/BackupPC.sock ]; do sleep 0.05; done'")
+    # It writes its process id when it listens already (BackupPC 4.4.0, bin/BackupPC, Main_Initialize).
+    root.shell("timeout 20 sh -c 'until [ -s /run/backuppc/BackupPC.pid ]; do sleep 0.05; done'")
+    return int(root.path("/run/backuppc/BackupPC.pid").read_text())
 
 
 def settings(lab: LabProcess) -> str:

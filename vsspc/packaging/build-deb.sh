@@ -1,7 +1,7 @@
 #!/bin/sh
-# build-deb.sh FOLDER: the Debian package of this checkout in FOLDER; its name is the last line. Needs what install.sh needs,
-# and no root. The package is for the release and the architecture that it was built on: it holds the environment, and with
-# it compiled modules, and so depends on this Python. As in any Python environment, pip chooses their versions at that time.
+# build-deb.sh FOLDER: the Debian package of this checkout in FOLDER; its name is the last line. Needs what install.sh
+# needs, and no root. The package is for the release and the architecture that it was built on: the environment in it
+# has compiled modules, and depends on this Python. Their versions are those that pip chooses at that time.
 # DEB_COMPRESSION: what dpkg-deb(1) takes as -Z (xz).
 set -eu
 umask 022
@@ -15,7 +15,8 @@ python=/usr/bin/python3
 prefix=/opt/vsspc
 
 # 1.0rc1 is before 1.0, for Debian too (deb-version(7)).
-version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$checkout/vsspc/__init__.py" | sed 's/\.\{0,1\}\(a\|b\|rc\|dev\)\([0-9]\)/~\1\2/')
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' "$checkout/vsspc/__init__.py" |
+    sed 's/\.\{0,1\}\(a\|b\|rc\|dev\)\([0-9]\)/~\1\2/')
 [ -n "$version" ] || { echo "package: vsspc/__init__.py has no version" >&2; exit 1; }
 architecture=$(dpkg --print-architecture)
 
@@ -41,16 +42,20 @@ from importlib.metadata import distributions
 for one in sorted(distributions(), key=lambda one: one.name.lower()):
     facts = one.metadata
     classifiers = [line.rpartition(" :: ")[2] for line in facts.get_all("Classifier", []) if line.startswith("License")]
-    licence = facts.get("License-Expression") or ", ".join(classifiers) or (facts.get("License") or "see there").splitlines()[0]
+    licence = facts.get("License-Expression") or ", ".join(classifiers) or facts.get("License", "see there")
     if one.name != "vsspc":
-        print(f"  {one.name} {one.version}: {licence}")'
+        print(f"  {one.name} {one.version}: {licence.splitlines()[0]}")'
     printf '\npypsexec has in it paexec.exe: PAExec, by Power Admin LLC, under the PAExec licence.\n'
 } >"$root/usr/share/doc/vsspc/copyright"
 
+this_python() {
+    "$python" -c 'import sys; a, b = sys.version_info[:2]; print(f"python3 (>= {a}.{b}), python3 (<< {a}.{b + 1})")'
+}
+libc=$(getconf GNU_LIBC_VERSION | sed 's/.* //')
+size=$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)
 sed -e "s|@VERSION@|$version|" -e "s|@ARCHITECTURE@|$architecture|" -e "s|@MAINTAINER@|$maintainer|" \
-    -e "s|@PYTHON@|$("$python" -c 'import sys; a, b = sys.version_info[:2]; print(f"python3 (>= {a}.{b}), python3 (<< {a}.{b + 1})")')|" \
-    -e "s|@LIBC@|libc6 (>= $(getconf GNU_LIBC_VERSION | sed 's/.* //'))|" \
-    -e "s|@SIZE@|$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)|" "$here/debian/control" >"$root/DEBIAN/control"
+    -e "s|@SIZE@|$size|" -e "s|@PYTHON@|$(this_python)|" \
+    -e "s|@LIBC@|libc6 (>= $libc)|" "$here/debian/control" >"$root/DEBIAN/control"
 for script in preinst postinst prerm postrm; do
     install -m 755 "$here/debian/$script" "$root/DEBIAN/$script"
 done

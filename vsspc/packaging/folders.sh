@@ -1,11 +1,11 @@
 #!/bin/sh
-# folders.sh [anew]: the folders and the file that vsspc needs outside of its own, each with its rights, whatever the umask.
-# Run as root at every installation, by the package and by `make install`. What is there keeps the owner and the rights that
-# it was given, but for `anew`: the package manager makes /etc/vsspc before there is anybody to give it to.
+# folders.sh [anew]: the folders and the file that vsspc needs outside of its own, each with its rights, whatever the
+# umask. Run as root at every installation, by the package and by `make install`. What is there keeps the owner and the
+# rights that it was given, but for `anew`: dpkg makes /etc/vsspc before there is anybody to give it to.
 set -eu
 anew=${1:-}
 
-# item KIND MODE OWNER PATH: install(1) sets owner and mode itself, so the umask does not matter.
+# folder MODE OWNER PATH
 folder() { [ -d "$3" ] && [ -z "$anew" ] || install -d -m "$1" -o "$2" -g backuppc "$3"; }
 
 folder 0750 root /etc/vsspc

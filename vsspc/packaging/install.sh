@@ -1,9 +1,9 @@
 #!/bin/sh
 # install.sh [PREFIX]: vsspc for BackupPC in PREFIX (/opt/vsspc): a virtual environment with vsspc and what it needs,
 # bin/vsspc, the shims, examples and documentation, with PREFIX in their paths; then the configuration's first file and
-# what folders.sh makes. Needs root, python3 with its venv module, and pip as this machine has it configured. Run again, it
-# replaces what is in PREFIX and leaves configuration and state alone.
-# With DESTDIR set it puts all of it below that folder and stops there, without root: this is what the package is made of.
+# what folders.sh makes. Needs root, python3 with its venv module, and pip as this machine has it configured. Run again,
+# it replaces what is in PREFIX and leaves configuration and state alone.
+# With DESTDIR set it puts all of it below that folder and stops there, without root: the package is made of that.
 # PYTHON: the interpreter that the environment is made from (/usr/bin/python3).
 set -eu
 umask 022
@@ -22,14 +22,19 @@ fail() { echo "install: $*" >&2; exit 1; }
 
 # BackupPC splits its commands at white space, and the paths are written into programs: nothing that needs quoting.
 case $prefix in
-/ | */ | [!/]* | *[!A-Za-z0-9/._+-]* | *//* | */../* | */.. | */./* | */.) fail "PREFIX must be a plain absolute path, not '$prefix'" ;;
+/ | */ | [!/]* | *[!A-Za-z0-9/._+-]* | *//* | */../* | */.. | */./* | */.)
+    fail "PREFIX must be a plain absolute path, not '$prefix'" ;;
 esac
 [ ! -e "$prefix/.git" ] || fail "$prefix is a checkout; install from a checkout that is elsewhere"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is not Python 3.11 or newer"
-"$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make virtual environments; install python3-venv"
+"$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python makes no environments; install python3-venv"
 
 work=
-trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+clean() {
+    [ -z "$work" ] || rm -rf "$work"
+    [ -n "$destination" ] || rmdir "$prefix" 2>/dev/null || :
+}
+trap clean EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -89,6 +94,8 @@ sed "s|/opt/vsspc/|$prefix/|g" "$here/vsspc.toml" >"$tree/etc/vsspc/vsspc.toml"
 cp "$here/logrotate" "$tree/etc/logrotate.d/vsspc"
 [ -z "$destination" ] || exit 0
 
+# Nothing may come between the old parts' end, in the folder that is removed at last, and the new ones.
+trap '' HUP INT TERM
 for part in $parts; do
     [ ! -e "$prefix/$part" ] || mv "$prefix/$part" "$work"
     mv "$root/$part" "$prefix"
