@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec chaos install deb
+.PHONY: help setup machine lint test demo real-paexec chaos install deb backuppc
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -50,3 +50,6 @@ install: ## vsspc for the BackupPC of this machine, in PREFIX=/opt/vsspc (root; 
 
 deb: ## the same as a Debian package, in DEB_DIR=.venv/deb (needs python3-venv): docs/install.md
 	@sh vsspc/packaging/build-deb.sh "$(or $(DEB_DIR),.venv/deb)"
+
+backuppc: setup ## stops, kills and failures in each phase of a dump or restore, on the real BackupPC server: what it shows, what is left
+	@$(PYTHON) -m tests.backuppc.matrix --workers $(WORKERS)
