@@ -70,7 +70,7 @@ def dump_requested(root: CleanRoot, *, full: bool) -> None:
     root.as_backuppc(message, "backup", HOST, HOST, "backuppc", str(int(full)))
 
 
-def dump_ended(root: CleanRoot, since: int, *, within: float = 60.0) -> str:
+def dump_ended(root: CleanRoot, since: int, *, within: float = 120.0) -> str:
     """Wait until the server says how the dump ended; return what its LOG says from the character `since` on."""
     end = time.monotonic() + within
     over = re.compile(rf"(Finished \S+ backup|Backup failed|Backup canceled) on {HOST}\b")

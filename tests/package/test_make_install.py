@@ -40,7 +40,8 @@ def bring(root: CleanRoot, wheels: Path) -> None:
 def make_install(root: CleanRoot, prefix: str, *, wheels: str = "/root/wheels", check: bool = True) -> str:
     """Run `make install` with a strict umask; pip has nothing but a folder of wheels."""
     pip = f"PIP_NO_INDEX=1 PIP_FIND_LINKS={wheels}"
-    return root.shell(f"umask 077; cd {CHECKOUT_INSIDE}; {pip} make install PREFIX='{prefix}'", check=check)
+    script = f"umask 077; cd {CHECKOUT_INSIDE}; {pip} make install PREFIX='{prefix}'"
+    return root.shell(script, timeout=300, check=check)
 
 
 def test_installed_used_installed_again_and_removed(clean_root: CleanRoot, wheels: Path, host: LabProcess) -> None:
