@@ -134,8 +134,8 @@ def _play(stage: Stage, case: Case) -> None:
     _check_ended(stage, case)
     if case.event.restarts:
         bench.backuppc.start()
-    _check_shown(stage, case)
     left = _check_left(stage, case)
+    _check_shown(stage, case)
     passwords = _passwords_left(stage, case)
     bench.recover()
     settled = left is not Left.AT_ONCE and stage.lease_state() != "owing"

@@ -19,23 +19,16 @@ from vsspc.lab.backuppc import SHIMS
 REPRESENTATIVE = (
     "stop in pre, snapshot",
     "two stops in pre, map",
-    "kill -9 of the job in pre, rsyncd_up",
     "kill -9 of the hook in pre, snapshot",
     "stop in pre, done",
     "power lost in pre, done (short ttl)",
-    "stop in transfer (the last share)",
     "kill -9 of the job in transfer",
     "rsyncd frozen, then a stop in transfer",
-    "shadow copies vanish in transfer (the last share)",
     "two stops in post",
-    "service stopped in post",
-    "session file expired in pre, done",
     "another rsyncd takes the port in pre, done",
-    "stop in transfer (incr after a full)",
     "stop in a restore's transfer",
-    "kill -9 of the job in restore-pre, done",
 )
-"""One of each kind; they take about six seconds each."""
+"""One of each kind."""
 FAULTLESS = Case(moments.NEVER, events.NOTHING, (GOOD,))
 PLAIN_PRE = f"{SHIMS}/vsspc-pre --client $client --host $hostIP --type $type"
 
@@ -61,10 +54,6 @@ def test_every_case_has_a_name_of_its_own() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 140
 
 
-def test_nothing_happens(bench: Bench) -> None:
-    perform(bench, FAULTLESS)
-
-
 # What is broken on purpose, and has to be found.
 
 
@@ -83,9 +72,7 @@ def test_a_post_that_does_nothing_is_a_leak() -> None:
 def test_a_plain_pre_that_no_stop_reaches() -> None:
     """What BackupPC does by itself: the whole transfer runs, and is called failed."""
     wrong = found(named("stop in pre, snapshot"), DumpPreUserCmd=PLAIN_PRE)
-    assert "the host's LOG has ['Aborting backup up after signal INT', 'full backup started for directory C'" in str(
-        wrong
-    )
+    assert "'Started full backup on HOST (" in str(wrong)
 
 
 def test_a_hook_that_leaves_a_process_behind() -> None:
@@ -97,20 +84,28 @@ def test_a_hook_that_leaves_a_process_behind() -> None:
 
 
 def test_what_backuppc_shows_is_compared() -> None:
-    other = replace(GOOD, server_log=(*GOOD.server_log, "Backup failed on HOST"))
-    assert "the server's LOG has" in str(found(replace(FAULTLESS, shows=(other,))))
+    shows = (
+        replace(GOOD, server_log=(*GOOD.server_log, "Backup failed on HOST")),
+        replace(GOOD, pc_log=GOOD.pc_log[:-1]),
+        replace(GOOD, reason="Reason_backup_failed"),
+        replace(GOOD, kept="partial"),
+        replace(GOOD, xferlog=("nobody says so",)),
+        replace(GOOD, never=("Executing DumpPreUserCmd",)),
+    )
+    wrong = str(found(replace(FAULTLESS, shows=shows)))
+    for difference in (
+        "the server's LOG has",
+        "the host's LOG has",
+        "the host's page says 'Reason_backup_done', not 'Reason_backup_failed'",
+        "BackupPC calls what came of it full, not partial",
+        "XferLOG does not have 'nobody says so'",
+        "XferLOG has 'Executing DumpPreUserCmd'",
+    ):
+        assert difference in wrong
 
 
-def test_a_line_of_xferlog_that_has_to_be_there_or_must_not() -> None:
-    there, not_there = replace(GOOD, xferlog=("nobody says so",)), replace(GOOD, never=("Executing DumpPreUserCmd",))
-    wrong = str(found(replace(FAULTLESS, shows=(there, not_there))))
-    assert "XferLOG does not have 'nobody says so'" in wrong and "XferLOG has 'Executing DumpPreUserCmd'" in wrong
-
-
-def test_when_the_host_is_clean_is_told_apart() -> None:
+def test_a_host_that_is_clean_too_soon() -> None:
     assert "was to find something" in str(found(replace(FAULTLESS, left=Left.NEXT_PRE)))
-    killed = replace(named("kill -9 of the hook in pre, snapshot"), left=Left.AT_ONCE)
-    assert found(killed).leak
 
 
 def test_a_password_that_backuppc_leaves() -> None:
