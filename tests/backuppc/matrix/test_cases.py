@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.backuppc.matrix.__main__ import Tally
 from tests.backuppc.matrix.bench import Bench
 from tests.backuppc.matrix.case import Case, Left, Wrong, perform
 from tests.backuppc.matrix.stage import Stage
-from tests.backuppc.matrix.table import CASES
+from tests.backuppc.matrix.table import CASES, rows
 from tests.backuppc.matrix.table.words import GOOD
 from vsspc.lab.backuppc import SHIMS
 
@@ -52,6 +53,11 @@ def test_a_case(bench: Bench, name: str) -> None:
 
 def test_every_case_has_a_name_of_its_own() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 140
+
+
+def test_the_guarantees_have_the_same_table() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "guarantees.md").read_text("utf-8")
+    assert [row for row in rows() if f"{row}\n" not in text] == []
 
 
 # What is broken on purpose, and has to be found.
