@@ -21,7 +21,7 @@ machine:
 .venv/installed: setup.cfg pyproject.toml | machine
 	@echo 'setup: installing the Python packages into .venv'
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv .venv
-	@$(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test]'
+	@$(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test,kerberos,keyring]'
 	@touch $@
 
 lint: setup ## ruff, mypy --strict and the import fences
