@@ -22,7 +22,10 @@ _SECRET_KEYS = frozenset({"password", "secret", "credentials"})
 
 _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "step": lambda f: f"step {f['entered']}",
-    "session": lambda f: f"SMB {f['dialect']}, {'encrypted with ' + f['cipher'] if f['encrypted'] else 'NOT encrypted'}",
+    "session": lambda f: (
+        f"SMB {f['dialect']}, {'encrypted with ' + f['cipher'] if f['encrypted'] else 'NOT encrypted'}"
+        + (f", logged on by {f['auth']}" if f.get("auth") else "")
+    ),
     "retry": lambda f: f"{f['what']}: attempt {f['attempt']} failed ({f['why']}); again in {f['wait']} s",
     "run.orphaned": lambda f: f"settling run {f['run']}, which ended in step {f['state']} without its post",
     "post.nothing": lambda f: str(f["why"]),

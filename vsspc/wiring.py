@@ -15,8 +15,9 @@ from typing import TypeVar
 from vsspc import config as configuration
 from vsspc.adapters import effects
 from vsspc.adapters.clock import SystemClock
+from vsspc.adapters.credentials import logon
 from vsspc.adapters.psexec import PsexecTransportFactory
-from vsspc.adapters.serverfiles import bundle, credentials
+from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
 from vsspc.core.deadline import Deadline
@@ -75,18 +76,17 @@ def _driver(kind: type[Driver], config: Config, host: str, address: str, log: Lo
     from vsspc.adapters.rsyncclient import RsyncProgram
 
     settings = config.settings(host, address)
-    account = credentials(config.host_table(host).credentials_file, os.environ)
+    account = logon(config.logon(host), os.environ)
     clock, state = SystemClock(), state_files(config)
-    transports = _Abortable(
-        PsexecTransportFactory(
-            host=settings.address,
-            port=settings.smb_port,
-            credentials=account,
-            clock=clock,
-            encrypt=settings.encrypt,
-            service_seconds=settings.timeouts["service"],
-        )
+    factory = PsexecTransportFactory(
+        host=settings.address,
+        port=settings.smb_port,
+        credentials=account,
+        clock=clock,
+        encrypt=settings.encrypt,
+        service_seconds=settings.timeouts["service"],
     )
+    transports = _Abortable(factory)
     ports = Ports(
         transports=transports,
         rsync=RsyncProgram(clock),
@@ -122,6 +122,7 @@ def _driver(kind: type[Driver], config: Config, host: str, address: str, log: Lo
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        factory.forget()
         clock.close()
 
 

@@ -36,7 +36,8 @@ from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
 from vsspc.adapters import listing
-from vsspc.adapters.foreign import quieten_libraries, status_of, translate, translate_logon
+from vsspc.adapters.authentication import Authentication
+from vsspc.adapters.foreign import quieten_libraries, status_of, translate
 from vsspc.adapters.protection import Protection
 from vsspc.adapters.wire import Dialling, Watchdog, Wire
 from vsspc.core.deadline import Deadline
@@ -49,7 +50,6 @@ from vsspc.core.errors import (
     SessionLost,
     VsspcError,
 )
-from vsspc.core.secret import Credentials
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
 
 T = TypeVar("T")
@@ -151,6 +151,7 @@ class Link:
         self._wire: Wire | None = None
         self._connection: _Connection | None = None
         self._session: Any = None
+        self._method = ""
         self._aborted = False
         self._closed = False  # close() has begun
         self._wire_closed = False  # close() is done
@@ -190,6 +191,7 @@ class Link:
             dialect=_DIALECTS.get(connection.dialect, f"0x{connection.dialect:04x}"),
             encrypted=encrypted,
             cipher=_CIPHERS.get(cipher, f"cipher {cipher}") if encrypted else "",
+            auth=self._method,
         )
 
     @contextlib.contextmanager
@@ -252,8 +254,11 @@ class Link:
 
     # -- beginning and end
 
-    def open(self, host: str, port: int, credentials: Credentials, encrypt: bool) -> None:
-        """Connect and log on. Raise HostUnreachable, AuthRejected, AccessRefused, SessionLost or DeadlineExceeded."""
+    def open(self, host: str, port: int, authentication: Authentication, encrypt: bool) -> None:
+        """Connect and log on.
+
+        Raise HostUnreachable, AuthRejected, NoTicket, SecretError, AccessRefused, SessionLost or DeadlineExceeded.
+        """
         where = f"{host}, port {port}"
         self._connect(host, port, where)
         connection = self._connection
@@ -266,17 +271,18 @@ class Link:
                 f"{where}: the host offers no SMB encryption",
                 advice="Let the host speak SMB 3 with encryption (Windows 8 and newer do), or set encrypt = false for it.",
             )
-        session = Session(
-            connection, credentials.account, credentials.password.reveal(), require_encryption=encrypt, hostname_override=host
-        )
+        way = authentication.way(connection.gss_negotiate_token, host, self.deadline)
+        session = Session(connection, way.credentials, None, require_encryption=encrypt, hostname_override=way.target)
         try:
             self.bounded(
-                f"logging {credentials.account} on",
+                f"logging {authentication.account} on",
                 lambda: _log_on(connection, session),
-                explain=lambda exc: translate_logon(exc, credentials.account),
+                explain=lambda exc: authentication.explain(exc, way),
             )
         finally:
-            session.password = None  # it has done its duty
+            session.username = None  # and the password in it: it has done its duty
+            way.credentials.clear()
+        self._method = way.method
         if self._wire is not None:
             self._wire.protection = Protection.SEALED if session.encrypt_data else Protection.SIGNED
         self._session = session

@@ -147,6 +147,21 @@ _RULES = (
         lambda t: t.teardown_reserve >= t.pre_timeout,
         lambda t: f"pre_timeout = {_time(t.pre_timeout)} must be longer than teardown_reserve = {_time(t.teardown_reserve)}",
     ),
+    _Rule(
+        (("auth",), ("keytab",), ("ccache",), ("principal",)),
+        lambda t: t.auth == "ntlm" and bool(t.keytab or t.ccache or t.principal),
+        lambda t: 'auth = "ntlm" takes no tickets: it goes with none of keytab, ccache, principal',
+    ),
+    _Rule(
+        (("keytab",), ("ccache",)),
+        lambda t: bool(t.keytab and t.ccache),
+        lambda t: 'tickets come from a keytab or from a ccache, not from both; "" takes one away',
+    ),
+    _Rule(
+        (("keyring",), ("username",)),
+        lambda t: bool(t.keyring) != bool(t.username),
+        lambda t: "keyring and username go together: it has the password of that account",
+    ),
     _Rule((("volumes",),), lambda t: bool(_twice(t)), _twice),
     *(_retry_rule(name) for name in ("connect", "snapshot", "release")),
 )

@@ -1,4 +1,4 @@
-"""The administrator's files on this server: credentials and bundle."""
+"""The administrator's files on this server: the bundle. Secrets: tests/security/test_credentials.py."""
 
 from __future__ import annotations
 
@@ -6,53 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from vsspc.adapters.serverfiles import bundle, credentials
-from vsspc.core.errors import BundleIncomplete, SecretError
-
-SENTINEL = "Sentinel-Pa55word!"
-
-
-def secret_file(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
-    file = tmp_path / "credentials"
-    file.write_text(text, "utf-8")
-    file.chmod(mode)
-    return file
-
-
-def test_smbclients_form_is_read(tmp_path: Path) -> None:
-    file = secret_file(tmp_path, f"# account\nusername = backup\npassword = {SENTINEL}=x\ndomain=EXAMPLE\n")
-    account = credentials(file, {})
-    assert (account.username, account.domain) == ("backup", "EXAMPLE")
-    assert account.password.reveal() == f"{SENTINEL}=x"
-    assert SENTINEL not in repr(account) + str(account)
-
-
-@pytest.mark.parametrize(
-    ("text", "mode", "words"),
-    [
-        ("username=a\npassword=b\n", 0o640, "may be read by others"),
-        ("username=a\n", 0o600, "no password"),
-        ("", 0o600, "no username and no password"),
-    ],
-)
-def test_a_file_that_will_not_do_says_why_and_shows_nothing(tmp_path: Path, text: str, mode: int, words: str) -> None:
-    with pytest.raises(SecretError, match=words):
-        credentials(secret_file(tmp_path, text, mode), {})
-
-
-def test_a_missing_file_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SecretError, match="cannot be read"):
-        credentials(tmp_path / "none", {})
-
-
-def test_systemds_credential_comes_first_then_the_environment(tmp_path: Path) -> None:
-    folder = tmp_path / "credentials.d"
-    folder.mkdir()
-    environment = {"VSSPC_USERNAME": "env", "VSSPC_PASSWORD": SENTINEL, "CREDENTIALS_DIRECTORY": str(folder)}
-    assert credentials(tmp_path / "none", environment).username == "env"
-    (folder / "vsspc").write_text("username=unit\npassword=x\n")
-    (folder / "vsspc").chmod(0o400)
-    assert credentials(tmp_path / "none", environment).username == "unit"
+from vsspc.adapters.serverfiles import bundle
+from vsspc.core.errors import BundleIncomplete
 
 
 def test_the_bundle_takes_only_what_belongs_to_it(tmp_path: Path) -> None:
