@@ -41,6 +41,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "writer.failed": lambda f: str(f["why"]),
     "volume.skipped": lambda f: f"WARNING: the volume {f['volume']} is left out of this backup: {f['why']}",
     "mapping.failed": lambda f: f"no mapping by {f['way']}: {f['why']}",
+    "leftovers.many": lambda f: f"{f['runs']} runs left something on the host; {f['settled']} are settled now",
     "store.unusable": lambda f: f"the host's own copy of the bundle cannot be used ({f['why']}); it is uploaded",
     "store.refused": lambda f: f"did not verify on the host: {', '.join(f['files'])}",
     "store.spoiled": lambda f: f"was changed on the host, and is replaced: {', '.join(f['files'])}",
@@ -108,14 +109,20 @@ class _Tee:
     def __call__(self, logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         line = _LINES.get(str(fields["event"]))
         if line is not None:
-            say(self._stdout, f"vsspc: {'LIVE: ' if fields.get('live') else ''}{line(fields)}")
+            marks = ("LIVE: " if fields.get("live") else "") + ("NOT ENCRYPTED: " if fields.get("encrypt") is False else "")
+            say(self._stdout, f"vsspc: {marks}{line(fields)}")
         return fields
 
 
 def say(stream: TextIO, line: str) -> None:
-    """Write one line for people. A reader who has gone (BackupPC was stopped) does not stop the run."""
+    """Write one line for people. A reader who has gone (BackupPC was stopped) does not stop the run.
+
+    Words of a host's may be in it: what is not printable becomes "?", what the stream's encoding lacks is escaped.
+    """
+    printable = "".join(char if char.isprintable() else "?" for char in line)
+    encoding = stream.encoding or "utf-8"
     try:
-        stream.write(line + "\n")
+        stream.write(printable.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()
     except (BrokenPipeError, ValueError):
         # Nobody reads any more; later writes, the interpreter's own at exit too, must not fail either.

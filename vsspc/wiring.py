@@ -51,8 +51,13 @@ def known_address(config: Config, host: str) -> str:
 
 
 def host_log(config: Config, **bound: object) -> Log:
-    """Return the log, every event of which carries the given fields. Raise ConfigError for the wrong user."""
+    """Return the log, every event of which carries the given fields. Raise ConfigError for the wrong user.
+
+    Where the host's settings do without encryption, each of them says so.
+    """
     state_files(config).check_owner()
+    if isinstance(host := bound.get("host"), str) and not config.host_table(host).encrypt:
+        bound["encrypt"] = False
     return open_log(config.log_file, sys.stdout, **bound)
 
 
