@@ -14,7 +14,7 @@ from typing import Any, Final
 import spnego
 
 from vsspc.adapters.foreign import status_of, translate_logon
-from vsspc.adapters.kerberos import SKEW, Kerberos, trouble_of
+from vsspc.adapters.kerberos import OTHER_KEY, SKEW, Kerberos, trouble_of
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import AuthRejected, InternalError, NoTicket, VsspcError
 from vsspc.core.logon import Logon
@@ -25,7 +25,11 @@ _KERBEROS: Final = (bytes.fromhex("2a864886f712010202"), bytes.fromhex("2a864882
 _NTLM: Final = (bytes.fromhex("2b06010401823702020a"),)
 #: A cache without tickets: with it before the password, pyspnego finds nothing for Kerberos and offers NTLM alone.
 _NO_TICKETS: Final = "MEMORY:vsspc-has-no-ticket"
-_TIME_DIFFERENCE: Final = 0xC0000133
+#: What these NTSTATUS mean where no password was sent.
+_REFUSALS: Final = {
+    0xC000006D: OTHER_KEY,  # LOGON_FAILURE: Samba's answer to a ticket that it cannot decrypt
+    0xC0000133: SKEW,  # TIME_DIFFERENCE_AT_DC
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +79,8 @@ class Authentication:
         if way.method == "Kerberos" and self._kerberos is not None:
             if (trouble := trouble_of(exc)) is not None:
                 return self._kerberos.explain(trouble, way.target)
-            if status_of(exc) == _TIME_DIFFERENCE:
-                return self._kerberos.explain(SKEW, way.target)
+            if (refusal := _REFUSALS.get(status_of(exc) or 0)) is not None:
+                return self._kerberos.explain(refusal, way.target)
         return error
 
     def close(self) -> None:

@@ -29,6 +29,10 @@ from vsspc.core.secret import Credentials, Secret
 _LIMIT: Final = 16 * 1024
 _VARIABLE: Final = "$CREDENTIALS_DIRECTORY/"
 _CLOSE_IT: Final = "Let the file belong to the backup user, with mode 0600."
+_PUT_IT: Final = {
+    "the keytab": "Put the account's keytab there, for the backup user alone (docs/credentials.md).",
+    "the credential cache": "Let kinit or k5start put the account's tickets there, as the backup user.",
+}
 
 
 def logon(settings: LogonSettings, environment: Mapping[str, str]) -> Logon:
@@ -161,7 +165,7 @@ def _open_closed(file: str, what: str, environment: Mapping[str, str]) -> int:
         # O_NONBLOCK: a FIFO in its place does not keep us.
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise SecretError(f"{what} {file} cannot be read: {error.strerror}") from None
+        raise SecretError(f"{what} {file} cannot be read: {error.strerror}", advice=_PUT_IT.get(what)) from None
     facts = os.fstat(descriptor)
     why = advice = ""
     if not stat.S_ISREG(facts.st_mode):

@@ -42,7 +42,9 @@ class Trouble:
 
 
 SKEW: Final = Trouble(_RFC4120 + 37, "")
-"""The host's clock is another."""
+"""The host has another time than this server."""
+OTHER_KEY: Final = Trouble(_RFC4120 + 41, "")
+"""The host cannot read its ticket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ _MEANINGS: Final = {
     24: _Meaning(AuthRejected, "the password, or the key of the keytab, is wrong"),  # KDC_ERR_PREAUTH_FAILED
     31: _Meaning(AuthRejected, "the password, or the key of the keytab, is wrong"),  # KRB_AP_ERR_BAD_INTEGRITY
     32: _Meaning(NoTicket, "the ticket has expired", _RENEW_ADVICE),  # KRB_AP_ERR_TKT_EXPIRED
+    33: _Meaning(NoTicket, "the clocks differ too much", _CLOCK_ADVICE),  # KRB_AP_ERR_TKT_NYV
     37: _Meaning(NoTicket, "the clocks differ too much", _CLOCK_ADVICE),  # KRB_AP_ERR_SKEW
     41: _Meaning(NoTicket, "the host has another key than the KDC", "Has the host joined its domain anew?"),  # ERR_MODIFIED
     68: _Meaning(NoTicket, "the KDC says that the account is of another realm", _REALM_ADVICE),  # KDC_ERR_WRONG_REALM
@@ -84,7 +87,7 @@ _MEANINGS: Final = {
     181: _Meaning(SecretError, "the keytab has no key of the account", _CACHE_ADVICE),  # KRB5_KT_NOTFOUND
     194: _Meaning(SecretError, "the credential cache cannot be read", _CACHE_ADVICE),  # KRB5_FCC_PERM
     195: _Meaning(SecretError, "there is no such credential cache", _CACHE_ADVICE),  # KRB5_FCC_NOFILE
-    210: _Meaning(AuthRejected, "the KDC refused the proof of the password"),  # KRB5_PREAUTH_FAILED
+    210: _Meaning(NoTicket, "the account's key cannot be used", _CACHE_ADVICE),  # KRB5_PREAUTH_FAILED: not sent, even
     220: _Meaning(NoTicket, "the KDC's name cannot be resolved", _KDC_ADVICE, True),  # KRB5_REALM_CANT_RESOLVE
     224: _Meaning(NoTicket, "krb5.conf names no default realm", _REALM_ADVICE),  # KRB5_CONFIG_NODEFREALM
 }

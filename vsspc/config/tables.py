@@ -50,7 +50,7 @@ WriterId = Annotated[
 
 
 Words = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,256}$")]
-CredentialCache = Annotated[str, Field(pattern=r"^((FILE:)?(/|\$CREDENTIALS_DIRECTORY/)|DIR:|KCM:|KEYRING:|MEMORY:|$)[^\x00-\x1f\x7f]{0,256}$")]
+CredentialCache = Annotated[str, Field(pattern=r"^((FILE:)?(/|\$CREDENTIALS_DIRECTORY/)|DIR:|KCM:|KEYRING:|$)[^\x00-\x1f\x7f]{0,256}$")]
 Principal = Annotated[str, Field(pattern=r"^([^\x00-\x20\x7f@\\]{1,256}(@[A-Za-z0-9.-]{1,253})?)?$")]
 TicketName = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]{0,253}\*?[A-Za-z0-9_.-]{0,253})$")]
 

@@ -173,8 +173,8 @@ class AuthRejected(VsspcError):
 
     exit_code = 21
     advice = (
-        "Check the account: its password, and whether it is locked, disabled or expired. vsspc tried this once, and does not"
-        " try again by itself: that locks accounts."
+        "Check the account in credentials_file, or of the keytab: its password, and whether it is locked, disabled or"
+        " expired. It was tried once, and is not tried again by itself: that locks accounts."
     )
 
 

@@ -365,7 +365,8 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             return ""
         account = self.accounts[0].name
         keytab = json.dumps(str(self.kdc.keytab(account)))
-        return f'\nauth = "kerberos"\nkeytab = {keytab}\nprincipal = "{self.kdc.principal(account)}"'
+        who = f'principal = "{self.kdc.principal(account)}"\nname = "{self.kdc.host}"'
+        return f'\nauth = "kerberos"\nkeytab = {keytab}\n{who}'
 
     def description(self) -> dict[str, Any]:
         """Return what a program needs to use this lab."""

@@ -14,6 +14,7 @@ Reference: krb5.conf(5), kdc.conf(5), krb5kdc(8), kdb5_util(8), kadmin.local(8).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -117,20 +118,20 @@ class Kdc:
     def freeze(self) -> None:
         """Let it stand still: whoever asks gets no answer."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGSTOP)
+            _signal(self._process, signal.SIGSTOP)
 
     async def stop(self) -> None:
         """End it, a frozen one too."""
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
-        os.killpg(process.pid, signal.SIGTERM)
-        os.killpg(process.pid, signal.SIGCONT)
+        _signal(process, signal.SIGTERM)
+        _signal(process, signal.SIGCONT)
         try:
             async with asyncio.timeout(_STOP_TIMEOUT):
                 await process.wait()
         except TimeoutError:
-            os.killpg(process.pid, signal.SIGKILL)
+            _signal(process, signal.SIGKILL)
             await process.wait()
 
     async def _configure(self) -> None:
@@ -239,6 +240,11 @@ def free_port(address: str) -> int:
                 continue
         assert isinstance(port, int)
         return port
+
+
+def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def _program(name: str) -> str:
