@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,10 @@ from vsspc.core.deadline import Deadline
 from vsspc.core.logon import Logon, Tickets
 from vsspc.core.secret import Credentials, Secret
 from vsspc.lab.backuppc import SHIMS, BackupPC, adopt, caller_or_backuppc, give
+from vsspc.lab.process import LabProcess
 
 from .realm import VSSPC, Realm, as_of_another_clock, no_secret_in, running_realm
+from .shown import everything_in
 
 SENTINEL = "Sentinel-Pa55word!"
 OFFERS_ALL = bytes.fromhex("2a864886f712010202") + bytes.fromhex("2b06010401823702020a")
@@ -272,11 +275,9 @@ def test_a_stop_signal_while_the_kdc_is_silent(own_realm: Realm) -> None:
     assert command.returncode == 128 + signal.SIGTERM, output
 
 
-def test_a_host_that_offers_no_kerberos(lab_factory: Callable[..., object], realm: Realm) -> None:
-    plain = lab_factory()
-    address, port = plain.address, plain.smb_port  # type: ignore[attr-defined]
-    shim = realm.pre_command(f"smb_port={port}")
-    shim[shim.index("--host") + 1] = address
+def test_a_host_that_offers_no_kerberos(lab: LabProcess, realm: Realm) -> None:
+    shim = realm.pre_command(f"smb_port={lab.smb_port}")
+    shim[shim.index("--host") + 1] = lab.address
     before = realm.requests("ISSUE")
     assert_refused(realm.run(*shim), errors.AuthRejected, "does not offer Kerberos")
     assert realm.requests("ISSUE") == before
@@ -312,8 +313,9 @@ def test_a_password_that_the_kdc_rejected_is_not_tried_on_the_host(
     realm: Realm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KRB5_CONFIG", str(realm.config))
-    with pytest.raises(errors.AuthRejected):
+    with pytest.raises(errors.AuthRejected) as caught:
         negotiating(realm, realm.host, SENTINEL).way(OFFERS_ALL, "127.0.0.1", deadline())
+    assert SENTINEL not in everything_in(caught.value)
 
 
 def test_tickets_that_were_asked_for_are_forgotten(realm: Realm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,7 +340,7 @@ def test_the_kdc_is_not_asked_with_a_password_that_is_for_ntlm(realm: Realm, mon
 
 
 def test_without_the_libraries_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "krb5", None)
+    monkeypatch.setitem(sys.modules, "krb5", None)
     authentication = Authentication(Logon(tickets=Tickets(host="x", ccache="FILE:/none"), ntlm=False), SystemClock())
     with pytest.raises(errors.ConfigError, match="not installed") as caught:
         authentication.way(b"", "127.0.0.1", deadline())
