@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from vsspc.lab.process import LabProcess
 from .shown import everything_in
 
 SENTINEL = "Sentinel-Pa55word!"
+GUIDE = Path(__file__).parents[2] / "docs" / "credentials.md"
 
 
 def secret_file(file: Path, text: str | bytes, mode: int = 0o600) -> Path:
@@ -352,3 +354,35 @@ def test_a_wrong_password_is_tried_once_by_a_whole_command(lab_factory: Callable
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == code, done.stdout
         assert SENTINEL not in done.stdout + done.stderr
+
+
+def test_no_variable_of_the_environment_makes_ntlm_an_old_one(lab: LabProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LM_COMPAT_LEVEL", "0")  # NTLMv1; the lab's Samba takes NTLMv2 only
+    account = Credentials(lab.username, Secret(lab.password))
+    factory = PsexecTransportFactory(host=lab.address, port=lab.smb_port, credentials=account, clock=SystemClock())
+    session = factory.open(Deadline.after(SystemClock().now(), 20.0, "of the test"))
+    assert session.security.auth == "NTLM"
+    session.close()
+
+
+# ---------------------------------------------------------------- the guide
+
+
+BLOCKS = re.findall(r"^```toml\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_the_guide_shows_what_loads(tmp_path: Path, block: str) -> None:
+    file = tmp_path / "vsspc.toml"
+    file.write_text(block, "utf-8")
+    loaded = config.load(file)
+    for name in loaded.hosts() or ["pc"]:
+        loaded.logon(name.replace("*", "x"))
+
+
+def test_the_guide_has_examples_and_names_tests_that_exist() -> None:
+    assert len(BLOCKS) >= 4
+    named = re.findall(r"`(test_\w+\.py)::(\w+)`", GUIDE.read_text("utf-8"))
+    assert len(named) > 10
+    for file, test in named:
+        assert f"def {test}(" in Path(__file__).with_name(file).read_text("utf-8"), test

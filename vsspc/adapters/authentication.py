@@ -8,6 +8,7 @@ and NTLM after that: a wrong password would count twice.)
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ _KERBEROS: Final = (bytes.fromhex("2a864886f712010202"), bytes.fromhex("2a864882
 _NTLM: Final = (bytes.fromhex("2b06010401823702020a"),)
 #: A cache without tickets: with it before the password, pyspnego finds nothing for Kerberos and offers NTLM alone.
 _NO_TICKETS: Final = "MEMORY:vsspc-has-no-ticket"
+#: By this variable of the environment pyspnego would let NTLM of 1996 be used (NTLMv1, LM).
+_WEAKENS_NTLM: Final = "LM_COMPAT_LEVEL"
 #: What these NTSTATUS mean where no password was sent.
 _REFUSALS: Final = {
     0xC000006D: OTHER_KEY,  # LOGON_FAILURE: Samba's answer to a ticket that it cannot decrypt
@@ -68,6 +71,7 @@ class Authentication:
         if no_ticket is not None and not self._logon.ntlm:
             raise no_ticket
         if self._logon.credentials is not None and self._logon.ntlm and _offers(offered, _NTLM):
+            os.environ.pop(_WEAKENS_NTLM, None)
             why = f", since there is {no_ticket.message}" if no_ticket is not None else ""
             password = spnego.Password(self._logon.credentials.account, self._logon.credentials.password.reveal())
             return Way(f"NTLM{why}", [spnego.KerberosCCache(_NO_TICKETS), password], address)
