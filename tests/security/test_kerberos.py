@@ -352,3 +352,17 @@ def test_asking_the_kdc_leaves_no_thread(realm: Realm, monkeypatch: pytest.Monke
     before = threading.active_count()
     negotiating(realm, realm.host, realm.lab.password).way(OFFERS_ALL, "127.0.0.1", deadline())
     assert threading.active_count() == before
+
+
+# ---------------------------------------------------------------- the lab's own
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_lab_that_ends_or_is_killed_leaves_no_kdc(own_realm: Realm, end: str) -> None:
+    kdc = Path("/proc") / own_realm.config.with_name("pid").read_text("ascii").strip()
+    assert (kdc / "comm").read_text("ascii").strip() == "krb5kdc"
+    getattr(own_realm.lab, end)()
+    waited_until = time.monotonic() + 20
+    while own_realm.lab.state.exists() or (kdc.exists() and ") Z " not in (kdc / "stat").read_text("ascii")):
+        assert time.monotonic() < waited_until
+        time.sleep(0.02)
