@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec chaos
+.PHONY: help setup machine lint test demo real-paexec chaos security fuzz
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -44,3 +44,10 @@ real-paexec: setup ## the same with the real PAExec, in Wine: one contract on bo
 chaos: setup ## real dumps with a random fault each: none wrong, nothing left (N=200 of them, SEED=random)
 	@VSSPC_EVERY_EFFECT=1 $(PYTHON) -m pytest -q -n $(WORKERS) tests/faults/test_every_effect.py
 	@$(PYTHON) -m tests.chaos --cycles $(or $(N),200) $(if $(SEED),--seed $(SEED))
+
+security: setup ## what others may do to us: malicious hosts, servers and men in the middle; the last line counts
+	@$(PYTHON) -m tests.security -n $(WORKERS)
+
+fuzz: setup ## everything that reads from outside, fed with noise for T seconds (T=120); atheris where it can be had
+	@$(PYTHON) -c 'import atheris' 2>/dev/null || $(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check 'atheris>=3.0' || echo 'fuzz: without atheris'
+	@$(PYTHON) -m tests.security.fuzz --seconds $(or $(T),120)
