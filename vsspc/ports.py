@@ -70,11 +70,12 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class SessionSecurity:
-    """How a session is protected, as negotiated (for the log, and for the proof in tests)."""
+    """How a session is protected, as negotiated (for the log, and for the proof in tests); `auth`: Kerberos or NTLM."""
 
     dialect: str
     encrypted: bool
     cipher: str
+    auth: str = ""
 
 
 class Transport(Protocol):

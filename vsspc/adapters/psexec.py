@@ -5,11 +5,13 @@ from __future__ import annotations
 import builtins
 from contextlib import AbstractContextManager
 
+from vsspc.adapters.authentication import Authentication
 from vsspc.adapters.foreign import service_code_of, status_of, translate
 from vsspc.adapters.paexec import MAX_ARGUMENTS, Services
 from vsspc.adapters.smb import Files, Link
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import AccessRefused, InternalError, PayloadBlocked, SessionLost, VsspcError
+from vsspc.core.logon import Logon
 from vsspc.core.secret import Credentials
 from vsspc.core.settings import DEFAULT_TIMEOUTS
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
@@ -101,21 +103,25 @@ class PsexecTransport:
 
 
 class PsexecTransportFactory:
-    """Opens sessions with one host. `service_seconds`: from the start of our service to its first answer."""
+    """Opens sessions with one host. `service_seconds`: from the start of our service to its first answer.
+
+    `credentials`: how to log on; an account alone is one that logs on by NTLM.
+    """
 
     def __init__(
         self,
         *,
         host: str,
         port: int,
-        credentials: Credentials,
+        credentials: Logon | Credentials,
         clock: Clock,
         encrypt: bool = True,
         service_seconds: float = DEFAULT_TIMEOUTS["service"],
     ) -> None:
         self._host = host
         self._port = port
-        self._credentials = credentials
+        self._logon = credentials if isinstance(credentials, Logon) else Logon(credentials=credentials)
+        self._authentication = Authentication(self._logon, clock)
         self._clock = clock
         self._encrypt = encrypt
         self._service_seconds = service_seconds
@@ -124,11 +130,11 @@ class PsexecTransportFactory:
     def open(self, deadline: Deadline) -> PsexecTransport:
         """Connect and authenticate; open ADMIN$ and the service manager. One attempt, bounded by the deadline.
 
-        Raise HostUnreachable, AuthRejected, AccessRefused, SessionLost or DeadlineExceeded.
+        Raise HostUnreachable, AuthRejected, NoTicket, SecretError, AccessRefused, SessionLost or DeadlineExceeded.
         """
         self._opening = link = Link(self._clock, deadline)
         try:
-            link.open(self._host, self._port, self._credentials, self._encrypt)
+            link.open(self._host, self._port, self._authentication, self._encrypt)
             files = Files(link.bounded("opening ADMIN$", lambda: link.share("ADMIN$"), explain=_explain_share))
             doing = "opening the service manager"
             services = link.bounded(
@@ -147,6 +153,11 @@ class PsexecTransportFactory:
         """Cut off an `open` that is under way, from any thread or a signal handler."""
         if (link := self._opening) is not None:
             link.abort()
+
+    def forget(self) -> None:
+        """Overwrite the password and drop the tickets: no session is opened any more. Never raises."""
+        self._logon.wipe()
+        self._authentication.close()
 
 
 def _check_deletable(path: str) -> None:

@@ -66,11 +66,14 @@ class Samba:
         name: str = "SIMWIN",
         encryption: Encryption = "desired",
         lockout_after: int = 0,
+        options: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Take where to keep its state (a short path), where to listen, and the shares by name.
 
         `shares` are the host's administrative ones: {"ADMIN$": ..., "C$": ...}; one that is left out does not exist.
-        Only administrators may use them. `lockout_after` wrong passwords an account is locked; 0 means never.
+        Only administrators may use them. `lockout_after` wrong passwords an account is locked; 0 means never. `options`
+        are global ones of smb.conf that are to be otherwise than the lab has them; `environment` is smbd's, beyond ours.
         Raise SambaError for what smbd could not be run with.
         """
         self.pipes_folder = state / "np"
@@ -82,6 +85,8 @@ class Samba:
         self._name = name
         self._encryption = encryption
         self._lockout_after = lockout_after
+        self._options = dict(options or {})
+        self._variables = dict(environment or {})
         self._configured = False
         self._smbd: asyncio.subprocess.Process | None = None
         self._check()
@@ -229,6 +234,7 @@ class Samba:
             "max log size": "0",
             "kernel oplocks": "no",
             "strict sync": "no",
+            **self._options,
         }
         administrators = " ".join(_unix(account) for account in self._accounts if account.administrator)
         share_options = {
@@ -247,6 +253,7 @@ class Samba:
         preload = ["libnss_wrapper.so"]
         environment = {
             **os.environ,
+            **self._variables,
             "NSS_WRAPPER_PASSWD": f"{self._state}/passwd",
             "NSS_WRAPPER_GROUP": f"{self._state}/group",
         }

@@ -117,7 +117,8 @@ def _read(site: Site) -> _Owner | None:
     if not isinstance(record, dict):
         record = {}
     ttl = record.get("ttl")
-    seconds = min(float(ttl), _LONGEST_TTL) if isinstance(ttl, (int, float)) else 0.0
+    # Bounded before it is a float: JSON has numbers that none holds; what is no number at all (NaN) becomes 0.
+    seconds = float(max(0.0, min(ttl, _LONGEST_TTL))) if isinstance(ttl, (int, float)) else 0.0
     return _Owner(content, record.get("server"), record.get("run"), seconds)
 
 
