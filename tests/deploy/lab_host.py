@@ -25,7 +25,7 @@ class DeployHost(LabDriver):
         library = self.lab.bundle / "cygwin1.dll"
         library.write_bytes(library.read_bytes() + random.Random(1).randbytes(LARGE))
         self.root = self.lab.volume() / "Windows"
-        self.store = self.root / "vsspc" / "bundle"
+        self.store_folder = self.root / "vsspc" / "bundle"
         self.via: tuple[str, ...] = ()
 
     def command(self, *arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str]:
@@ -59,12 +59,12 @@ class DeployHost(LabDriver):
 
     def stored(self) -> dict[str, bytes]:
         """Return the files of the store but its manifest."""
-        return {file.name: file.read_bytes() for file in self.store.iterdir() if file.name != "manifest.json"}
+        return {file.name: file.read_bytes() for file in self.store_folder.iterdir() if file.name != "manifest.json"}
 
     def spoil(self, name: str) -> None:
         """Change a program of the store on the host, but not its size."""
         program = (self.lab.bundle / name).read_bytes()
-        (self.store / digest(program)).write_bytes(program[:-3] + b"bad")
+        (self.store_folder / digest(program)).write_bytes(program[:-3] + b"bad")
 
     def assert_only_store(self) -> None:
         """Nothing but the store, closed to others, is left on the host."""

@@ -90,7 +90,7 @@ def test_a_deployment_that_is_stopped_leaves_whole_files_and_the_next_one_comple
     code, output = host.deploy(VSSPC_TEST_EFFECT=f"{number}:{end}")
     wanted = -signal.SIGKILL if end == "KILL" else 128 + signal.SIGTERM
     assert code == wanted, output
-    if host.store.exists():
+    if host.store_folder.exists():
         assert all(name == digest(data) for name, data in host.stored().items())
     code, output = host.deploy()
     assert code == 0, output
