@@ -10,7 +10,7 @@ from vsspc.adapters.foreign import service_code_of, status_of, translate
 from vsspc.adapters.paexec import MAX_ARGUMENTS, Services
 from vsspc.adapters.smb import Files, Link
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import AccessRefused, InternalError, PayloadBlocked, SessionLost, VsspcError
+from vsspc.core.errors import AccessRefused, FolderUnsafe, InternalError, PayloadBlocked, SessionLost, VsspcError
 from vsspc.core.logon import Logon
 from vsspc.core.secret import Credentials
 from vsspc.core.settings import DEFAULT_TIMEOUTS
@@ -58,8 +58,13 @@ class PsexecTransport:
         return self._link.bounded(f"replacing {path}", lambda: self._files.replace(path, old, new))
 
     def make_folder(self, path: str) -> None:
-        """Make a folder. Raise RemoteFileExists when the name is taken."""
+        """Make a folder, closed to all but SYSTEM and administrators. Raise RemoteFileExists when the name is taken."""
         self._link.bounded(f"making the folder {path}", lambda: self._files.make_folder(path))
+
+    def descriptor(self, path: str) -> bytes | None:
+        """Return a folder's security descriptor; None for what is no folder. Raise RemoteFileMissing, FolderUnsafe."""
+        doing = f"looking who may use {path}"
+        return self._link.bounded(doing, lambda: self._files.descriptor(path), explain=lambda exc: _explain_access(exc, doing))
 
     def list(self, path: str, pattern: str = "*") -> builtins.list[RemoteFile]:
         """Return the entries of a folder that match the pattern. Raise RemoteFileMissing."""
@@ -165,6 +170,13 @@ def _check_deletable(path: str) -> None:
     parts = path.split("\\")
     if any(part in ("", ".", "..") or part != part.strip() for part in parts) or "/" in path:
         raise InternalError(f"{path!r} is not a name below %SystemRoot%")
+
+
+def _explain_access(exc: Exception, doing: str) -> VsspcError:
+    # An administrator who may not even look: somebody else made the folder, and keeps us out.
+    if status_of(exc) == _STATUS_ACCESS_DENIED:
+        return FolderUnsafe(f"{doing}: the host denies it")
+    return translate(exc, doing)
 
 
 def _explain_share(exc: Exception) -> VsspcError:

@@ -13,12 +13,14 @@ from typing import Any, Final, TypeVar
 
 from smbprotocol import Dialects
 from smbprotocol.connection import Ciphers, Connection
+from smbprotocol.create_contexts import SMB2CreateContextRequest
 from smbprotocol.exceptions import SMBException
 from smbprotocol.file_info import (
     FileAttributes,
     FileDispositionInformation,
     FileEndOfFileInformation,
     FileInformationClass,
+    InfoType,
 )
 from smbprotocol.open import (
     CreateDisposition,
@@ -29,6 +31,8 @@ from smbprotocol.open import (
     Open,
     ShareAccess,
     SMB2QueryDirectoryResponse,
+    SMB2QueryInfoRequest,
+    SMB2QueryInfoResponse,
     SMB2SetInfoRequest,
     SMB2SetInfoResponse,
 )
@@ -51,6 +55,7 @@ from vsspc.core.errors import (
     VsspcError,
 )
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
+from vsspc.windows.acl import CLOSED
 
 T = TypeVar("T")
 
@@ -78,6 +83,12 @@ _LIST_ACCESS: Final = (
     | DirectoryAccessMask.FILE_READ_ATTRIBUTES
     | DirectoryAccessMask.SYNCHRONIZE
 )
+
+#: OWNER_SECURITY_INFORMATION and DACL_SECURITY_INFORMATION ([MS-SMB2] 2.2.37); a list has at most 64 KiB.
+_OWNER_AND_RIGHTS: Final = 0x5
+_LONGEST_DESCRIPTOR: Final = 0x10000
+_OF_THE_CREATE_BEFORE: Final = b"\xff" * 16
+"""The file id in a message that follows the creation of the file in a chain ([MS-SMB2] 3.3.5.2.7.2)."""
 
 _DIALECTS: Final = {
     Dialects.SMB_2_0_2: "2.0.2",
@@ -466,8 +477,14 @@ class Files:
         return True
 
     def make_folder(self, path: str) -> None:
-        """Make a folder; the name must be free."""
+        """Make a folder that is closed to all but administrators; the name must be free.
+
+        The descriptor goes with the creation ([MS-SMB2] 2.2.13.2.2), so there is no moment at which it is open.
+        """
         folder = Open(self._tree, path)
+        descriptor = SMB2CreateContextRequest()
+        descriptor["buffer_name"] = b"SecD"
+        descriptor["buffer_data"] = CLOSED
         create = folder.create(
             ImpersonationLevel.Impersonation,
             DirectoryAccessMask.FILE_READ_ATTRIBUTES,
@@ -475,9 +492,31 @@ class Files:
             _SHARE_ALL,
             CreateDisposition.FILE_CREATE,
             CreateOptions.FILE_DIRECTORY_FILE,
+            create_contexts=[descriptor],
             send=False,
         )
         self._compound(folder, [create])
+
+    def descriptor(self, path: str) -> bytes | None:
+        """Return the owner of a folder and who may use it ([MS-DTYP] 2.4.6); None for what is a file, or a link."""
+        folder = Open(self._tree, path)
+        access = DirectoryAccessMask.READ_CONTROL | DirectoryAccessMask.FILE_READ_ATTRIBUTES
+        query = SMB2QueryInfoRequest()
+        query["info_type"] = InfoType.SMB2_0_INFO_SECURITY
+        query["output_buffer_length"] = _LONGEST_DESCRIPTOR
+        query["additional_information"] = _OWNER_AND_RIGHTS
+        query["file_id"] = _OF_THE_CREATE_BEFORE
+
+        def receive(request: Any) -> bytes:
+            answer = SMB2QueryInfoResponse()
+            answer.unpack(self._connection.receive(request)["data"].get_value())
+            return bytes(answer["buffer"].get_value())
+
+        data = self._compound(folder, [self._open_entry(folder, access), (query, receive)])[1]
+        kind = int(folder.file_attributes)
+        if not kind & FileAttributes.FILE_ATTRIBUTE_DIRECTORY or kind & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT:
+            return None
+        return _no_more(data, _LONGEST_DESCRIPTOR)
 
     def delete(self, path: str) -> None:
         """Delete a file, an empty folder or a link (never what a link leads to). One that is not there is fine."""
@@ -559,7 +598,7 @@ class Files:
         message = SMB2SetInfoRequest()
         message["info_type"] = disposition.INFO_TYPE
         message["file_info_class"] = disposition.INFO_CLASS
-        message["file_id"] = b"\xff" * 16  # of the create before it in the chain
+        message["file_id"] = _OF_THE_CREATE_BEFORE
         message["buffer"] = disposition
 
         def receive(request: Any) -> Any:

@@ -9,7 +9,9 @@
     ├── BundleIncomplete          14
     ├── LeaseTooNew               15
     ├── StateUnusable             16
+    ├── FolderUnsafe                a folder of ours is on the host already, and others could write to it
     ├── RestoreRefused            17
+    ├── FolderUnsafe              18
     ├── HostUnreachable           20
     │   └── PortClosed            26
     ├── AuthRejected              21
@@ -160,6 +162,13 @@ class RestoreRefused(VsspcError):
 
     exit_code = 17
     advice = 'Set `restore` to "folder" or "volume" for this host, if restores are wanted.'
+
+
+class FolderUnsafe(VsspcError):
+    """A folder of ours is on the host already, and others than administrators could have put something into it."""
+
+    exit_code = 18
+    advice = r"Look at %SystemRoot%\vsspc on the host and delete it (`rd /s /q`): the next run makes it anew, closed to others."
 
 
 class HostUnreachable(VsspcError):

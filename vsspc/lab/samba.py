@@ -189,12 +189,16 @@ class Samba:
         self._config.write_text(self._configuration())
         people = [f"{_unix(account)}:x:{_FIRST_UID + n}:{_GROUP}::/:/bin/false" for n, account in enumerate(self._accounts)]
         users = ["root:x:0:0:root:/root:/bin/sh", "nobody:x:65534:65534:nobody:/:/bin/false", *people]
+        if _owner() != "root":
+            users.append(f"{_owner()}:x:{os.geteuid()}:0::/:/bin/false")
         (self._state / "passwd").write_text("\n".join(users) + "\n")
         (self._state / "group").write_text(f"root:x:0:\nnogroup:x:65534:\nusers:x:{_GROUP}:\n")
         for account in self._accounts:
             await self._run("smbpasswd", "-c", self._config, "-s", "-a", _unix(account), text=f"{account.password}\n" * 2)
             if account.disabled:
                 await self._run("smbpasswd", "-c", self._config, "-d", _unix(account))
+        # Whoever writes the files is the host's Administrator by his SID, as whoever asks for a folder's owner is to see.
+        await self._run("pdbedit", "-s", self._config, "-a", "-t", "-u", _owner(), "-U", "500", "-c", "[D]", text="-\n-\n")
         if self._lockout_after:
             await self._run("pdbedit", "-s", self._config, "-P", "bad lockout attempt", "-C", str(self._lockout_after))
 
@@ -239,7 +243,8 @@ class Samba:
         administrators = " ".join(_unix(account) for account in self._accounts if account.administrator)
         share_options = {
             "read only": "no",
-            "force user": "root",
+            "force user": _owner(),
+            "force unknown acl user": "yes",  # the Administrators own what they make; no Unix account does that
             "valid users": administrators,
             "create mask": "0644",
             "directory mask": "0755",
@@ -304,6 +309,11 @@ def _section(name: str, options: Mapping[str, str]) -> str:
 def _unix(account: Account) -> str:
     """Return the Unix name: Samba looks for the lower-cased one."""
     return account.name.lower()
+
+
+def _owner() -> str:
+    """Return the Unix name of this process's user: everything in the shares is its."""
+    return "root" if os.geteuid() == 0 else "administrator"
 
 
 def _program(name: str) -> str:

@@ -9,9 +9,9 @@ import re
 
 from vsspc.core.errors import RemoteFileMissing
 from vsspc.core.words import RUN_ID, Kind, Resource
-from vsspc.resources import owner
+from vsspc.resources import folders, owner
 from vsspc.resources.site import Site
-from vsspc.windows.names import HOME, RUNS
+from vsspc.windows.names import HOME, RUNS, Names
 
 _MOST = 20
 """Runs that are settled in one visit. A host has one or two; who made up thousands would keep us writing leases."""
@@ -20,7 +20,10 @@ _NOW_FILE = re.compile(rf"now-({RUN_ID.pattern})", re.IGNORECASE)
 
 
 def take_over(site: Site, run: str) -> None:
-    """Own the host, and hold what other runs may have left there. Raise LeaseHeld."""
+    """Own the host, and hold what other runs may have left there. Raise LeaseHeld.
+
+    Scripts that lie there will be run: raise FolderUnsafe where others than administrators could have written them.
+    """
     owner.acquire(site, run)
     found = _find(site, run)
     runs = list(dict.fromkeys(one.run for one in found))
@@ -28,6 +31,8 @@ def take_over(site: Site, run: str) -> None:
         site.log.warning("leftovers.many", runs=len(runs), settled=_MOST)
     for one in found:
         if one.run in runs[:_MOST]:
+            if one.kind is Kind.RUN_FOLDER:
+                folders.check(site, Names(one.run).folder)
             site.intend(one)
 
 
@@ -44,6 +49,7 @@ def _find(site: Site, own_run: str) -> list[Resource]:
     found: list[Resource] = []
     try:
         entries = site.transport.list(RUNS)
+        folders.check(site, RUNS)
     except RemoteFileMissing:
         entries = []
     for entry in entries:
