@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec chaos install deb backuppc
+.PHONY: help setup machine lint test demo real-paexec chaos install deb backuppc security fuzz
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -21,7 +21,7 @@ machine:
 .venv/installed: setup.cfg pyproject.toml | machine
 	@echo 'setup: installing the Python packages into .venv'
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv .venv
-	@$(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test]'
+	@$(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test,kerberos,keyring]'
 	@touch $@
 
 lint: setup ## ruff, mypy --strict and the import fences
@@ -53,3 +53,10 @@ deb: ## the same as a Debian package, in DEB_DIR=.venv/deb (needs python3-venv):
 
 backuppc: setup ## stops, kills and failures in each phase of a dump or restore, on the real BackupPC server: what it shows, what is left
 	@$(PYTHON) -m tests.backuppc.matrix --workers $(WORKERS)
+
+security: setup ## what others may do to us: malicious hosts, servers and men in the middle; the last line counts
+	@$(PYTHON) -m tests.security -n $(WORKERS)
+
+fuzz: setup ## everything that reads from outside, fed with noise for T seconds (T=120); atheris where it can be had
+	@$(PYTHON) -c 'import atheris' 2>/dev/null || $(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check 'atheris>=3.0' || echo 'fuzz: without atheris'
+	@$(PYTHON) -m tests.security.fuzz --seconds $(or $(T),120)

@@ -44,9 +44,33 @@ def vsspc(context: click.Context, config_path: str | None) -> None:
 
 
 _client = click.option("--client", required=True, metavar="NAME", help="BackupPC's name of the host.")
-_set = click.option(
-    "--set", "sets", multiple=True, metavar="KEY=VALUE", help="A setting of the host, over the file's. Repeatable."
-)
+def _keep_name(context: click.Context, _: click.Parameter, name: str | None) -> None:
+    context.meta["vsspc.name"] = name
+
+
+def _with_name(context: click.Context, _: click.Parameter, sets: tuple[str, ...]) -> tuple[str, ...]:
+    name = context.meta.get("vsspc.name")
+    return sets if name is None else (*sets, f"name={json.dumps(name)}")
+
+
+def _set(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options for settings of the host; it gets them all as `sets`."""
+    told = click.option(
+        *("--set", "sets"),
+        multiple=True,
+        callback=_with_name,
+        metavar="KEY=VALUE",
+        help="A setting of the host, over the file's. Repeatable.",
+    )
+    named = click.option(
+        "--name",
+        is_eager=True,
+        expose_value=False,
+        callback=_keep_name,
+        metavar="NAME",
+        help="The host's name in its Kerberos tickets: --set name=NAME.",
+    )
+    return named(told(command))
 
 
 @vsspc.command()

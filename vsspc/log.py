@@ -31,10 +31,11 @@ _HOOKS = _UNDOING | _TAKING_DOWN
 
 
 def _connected(f: Mapping[str, Any]) -> str | None:
-    """Say how a session is protected; a post's is worth a line only if it is not."""
+    """Say how a session is protected, and by what the account logged on; a post's is worth a line only if it is not."""
+    by = f", logged on by {f['auth']}" if f.get("auth") else ""
     if not f["encrypted"]:
-        return f"SMB {f['dialect']}, NOT encrypted"
-    return None if f.get("command") in _TAKING_DOWN else f"SMB {f['dialect']}, encrypted with {f['cipher']}"
+        return f"SMB {f['dialect']}, NOT encrypted{by}"
+    return None if f.get("command") in _TAKING_DOWN else f"SMB {f['dialect']}, encrypted with {f['cipher']}{by}"
 
 
 def _stepped(f: Mapping[str, Any]) -> str | None:
@@ -90,6 +91,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "volume.skipped": lambda f: f"WARNING: the volume {f['volume']} is left out of this backup: {f['why']}",
     "port.taken": lambda f: f"TCP port {f['port']} of the host is in use by another program",
     "mapping.failed": lambda f: f"no mapping by {f['way']}: {f['why']}",
+    "leftovers.many": lambda f: f"{f['runs']} runs left something on the host; {f['settled']} are settled now",
     "store.unusable": lambda f: f"the host's own copy of the bundle cannot be used ({f['why']}); it is uploaded",
     "store.refused": lambda f: f"did not verify on the host: {', '.join(f['files'])}",
     "store.spoiled": lambda f: f"was changed on the host, and is replaced: {', '.join(f['files'])}",
@@ -165,7 +167,8 @@ class _Tee:
         if words is not None and event not in _ONCE & self._said:
             self._said.add(event)
             if (line := words(fields)) is not None:
-                say(self._stdout, f"vsspc: {'LIVE: ' if fields.get('live') else ''}{line}")
+                marks = ("LIVE: " if fields.get("live") else "") + ("NOT ENCRYPTED: " if fields.get("encrypt") is False else "")
+                say(self._stdout, f"vsspc: {marks}{line}")
         return fields
 
 
@@ -185,9 +188,14 @@ def details_named(stream: TextIO, file: Path) -> Iterator[None]:
 
 
 def say(stream: TextIO, line: str) -> None:
-    """Write one line for people. A reader who has gone (BackupPC was stopped) does not stop the run."""
+    """Write one line for people. A reader who has gone (BackupPC was stopped) does not stop the run.
+
+    Words of a host's may be in it: what is not printable becomes "?", what the stream's encoding lacks is escaped.
+    """
+    printable = "".join(char if char.isprintable() else "?" for char in line)
+    encoding = stream.encoding or "utf-8"
     try:
-        stream.write(line + "\n")
+        stream.write(printable.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         stream.flush()
     except (BrokenPipeError, ValueError):
         # Nobody reads any more; later writes, the interpreter's own at exit too, must not fail either.

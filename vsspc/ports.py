@@ -70,11 +70,12 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class SessionSecurity:
-    """How a session is protected, as negotiated (for the log, and for the proof in tests)."""
+    """How a session is protected, as negotiated (for the log, and for the proof in tests); `auth`: Kerberos or NTLM."""
 
     dialect: str
     encrypted: bool
     cipher: str
+    auth: str = ""
 
 
 class Transport(Protocol):
@@ -117,7 +118,17 @@ class Transport(Protocol):
         ...
 
     def make_folder(self, path: str) -> None:
-        """Make a folder. Raise RemoteFileExists when the name is taken (also by a file or a link)."""
+        """Make a folder that belongs to the Administrators, closed from its first moment to all but them and SYSTEM.
+
+        Raise RemoteFileExists when the name is taken (also by a file or a link).
+        """
+        ...
+
+    def descriptor(self, path: str) -> bytes | None:
+        """Return a folder's security descriptor: whose it is, and who may use it (vsspc.windows.acl reads it).
+
+        None for what is a file, or a link. Raise RemoteFileMissing; FolderUnsafe when the host does not let us look.
+        """
         ...
 
     def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:

@@ -20,7 +20,7 @@ from datetime import datetime
 from importlib import metadata
 
 from vsspc import __version__, wiring
-from vsspc.adapters.serverfiles import credentials
+from vsspc.adapters.credentials import logon
 from vsspc.config import Config
 from vsspc.core.errors import InternalError, Interrupted, LeaseHeld, TeardownIncomplete, VsspcError
 from vsspc.core.machine import RESTING
@@ -205,13 +205,16 @@ def _tell_error(report: Report, error: VsspcError | None, secrets: re.Pattern[st
 
 
 def _mask(config: Config, host: str) -> re.Pattern[str] | None:
-    """Return what finds the account's names (and, though no error has it, its password) in a text; None without one."""
+    """Return what finds the account's names in a text; None without one. (Its password is in no error to begin with.)"""
     try:
-        account = credentials(config.host_table(host).credentials_file, os.environ)
+        account = logon(config.logon(host), os.environ)
     except VsspcError:
         return None
-    user = re.split(r"[\\@]", account.username)
-    words = {account.account, account.username, account.domain, *user, account.password.reveal()} - {"", "."}
+    words = {account.account, account.principal, *re.split(r"[\\@]", account.account)}
+    if (by_password := account.credentials) is not None:
+        words |= {by_password.username, by_password.domain, *re.split(r"[\\@]", by_password.username)}
+    account.wipe()
+    words -= {"", "."}
     longest_first = sorted(words, key=len, reverse=True)
     return re.compile("|".join(rf"(?<!\w){re.escape(word)}(?!\w)" for word in longest_first), re.IGNORECASE)
 
@@ -227,7 +230,7 @@ class _Recorder:
     def info(self, event: str, **fields: object) -> None:
         if event == "session":
             protection = f"encrypted with {fields['cipher']}" if fields["encrypted"] else "NOT encrypted"
-            self._report.smb = f"{fields['dialect']}, {protection}"
+            self._report.smb = f"{fields['dialect']}, {protection}" + (f", {str(fields['auth']).partition(',')[0]}" if fields.get("auth") else "")
         elif event == "engine":
             self._report.chosen = f"{fields['engine']}: {fields['why']}"
         elif event == "mapped":

@@ -8,15 +8,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeVar
 
 from vsspc import config as configuration
 from vsspc.adapters import effects, stops
 from vsspc.adapters.clock import SystemClock
+from vsspc.adapters.credentials import logon, rsync_password
 from vsspc.adapters.filecounts import FileCountFiles
 from vsspc.adapters.psexec import PsexecTransportFactory
-from vsspc.adapters.serverfiles import bundle, credentials, rsync_password
+from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
 from vsspc.core.deadline import Deadline
@@ -51,8 +51,13 @@ def known_address(config: Config, host: str) -> str:
 
 
 def host_log(config: Config, **bound: object) -> Log:
-    """Return the log, every event of which carries the given fields. Raise ConfigError for the wrong user."""
+    """Return the log, every event of which carries the given fields. Raise ConfigError for the wrong user.
+
+    Where the host's settings do without encryption, each of them says so.
+    """
     state_files(config).check_owner()
+    if isinstance(host := bound.get("host"), str) and not config.host_table(host).encrypt:
+        bound["encrypt"] = False
     return open_log(config.log_file, sys.stdout, **bound)
 
 
@@ -64,7 +69,7 @@ def host_bundle(config: Config, host: str) -> Bundle:
 def host_settings(config: Config, host: str, address: str) -> HostSettings:
     """Return what applies to a host, its fixed rsync password included. Raise ConfigError, SecretError."""
     file = config.host_table(host).rsync_password_file
-    return config.settings(host, address, rsync_password(Path(file)) if file else None)
+    return config.settings(host, address, rsync_password(file) if file else None)
 
 
 def host_run(
@@ -94,18 +99,17 @@ def _driver(
     from vsspc.adapters.rsyncclient import RsyncProgram
 
     settings = host_settings(config, host, address)
-    account = credentials(config.host_table(host).credentials_file, os.environ)
+    account = logon(config.logon(host), os.environ)
     clock, state = SystemClock(), state_files(config)
-    transports = _Abortable(
-        PsexecTransportFactory(
-            host=settings.address,
-            port=settings.smb_port,
-            credentials=account,
-            clock=clock,
-            encrypt=settings.encrypt,
-            service_seconds=settings.timeouts["service"],
-        )
+    factory = PsexecTransportFactory(
+        host=settings.address,
+        port=settings.smb_port,
+        credentials=account,
+        clock=clock,
+        encrypt=settings.encrypt,
+        service_seconds=settings.timeouts["service"],
     )
+    transports = _Abortable(factory)
     ports = Ports(
         transports=transports,
         rsync=RsyncProgram(clock),
@@ -130,6 +134,7 @@ def _driver(
         with stops.heard(clock, transports.abort, output=sys.stdout.fileno() if for_reader else None):
             yield kind(settings, ports)
     finally:
+        factory.forget()
         clock.close()
 
 

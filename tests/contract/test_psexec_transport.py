@@ -12,7 +12,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,7 +82,13 @@ class SambaHost(SystemRoot):
     """The wire of a host: Samba, service manager, PAExec. Its event loop runs in a thread."""
 
     def __init__(
-        self, folder: Path, *, encryption: Encryption = "desired", admin_share: bool = True, lockout_after: int = 0
+        self,
+        folder: Path,
+        *,
+        encryption: Encryption = "desired",
+        admin_share: bool = True,
+        lockout_after: int = 0,
+        options: Mapping[str, str] | None = None,
     ) -> None:
         self.address = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"
         with socket.socket() as probe:
@@ -103,6 +109,7 @@ class SambaHost(SystemRoot):
             accounts=[ADMINISTRATOR, PLAIN, DISABLED, LOCKED],
             encryption=encryption,
             lockout_after=lockout_after,
+            options=options,
         )
         self.wire = Wire(self.samba.pipes_folder, self.manager, self.launcher, Events(), [ADMINISTRATOR.name])
         self._loop = asyncio.new_event_loop()

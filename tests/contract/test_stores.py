@@ -30,7 +30,7 @@ LEASE = Lease(
 )
 SESSION = [
     ("version", "1"), ("host", "winbox"), ("run", RUN), ("port", "10873"), ("user", "backuppc"),
-    ("password", "00ff"), ("expires", "1800000000"),
+    ("password", "00ff" * 6), ("expires", "1800000000"),
 ]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from vsspc.core.errors import (
     VsspcError,
 )
 from vsspc.ports import Transport
+from vsspc.windows.acl import objection
 
 SERVICE = "vsspc-0123456789ab-0001"
 CLOCK = SystemClock()
@@ -188,6 +189,16 @@ class TransportContract:
         with pytest.raises(RemoteFileMissing):
             transport.make_folder("nowhere\\below")
         transport.delete_tree("made")
+
+    def test_a_folder_is_made_closed_to_others_and_tells_so(self, transport: Transport) -> None:
+        transport.make_folder("made")
+        assert objection(transport.descriptor("made") or b"") is None
+        transport.put("file", b"")
+        assert transport.descriptor("file") is None
+        with pytest.raises(RemoteFileMissing):
+            transport.descriptor("nowhere")
+        transport.delete_tree("made")
+        transport.delete("file")
 
     def test_list_tells_name_size_kind_and_times(self, host: Host, transport: Transport) -> None:
         host.place("listed\\one.out", b"12345")

@@ -8,9 +8,11 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tests.fakes.descriptors import INHERITED
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import (
     DeadlineExceeded,
+    FolderUnsafe,
     InternalError,
     PayloadBlocked,
     RemoteCommandFailed,
@@ -21,6 +23,7 @@ from vsspc.core.errors import (
     VsspcError,
 )
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
+from vsspc.windows.acl import CLOSED
 
 if TYPE_CHECKING:
     from tests.fakes.windows import Windows
@@ -124,6 +127,18 @@ class FakeTransport:
         if not self._host.root.has_folder(path.rpartition("\\")[0]):
             raise RemoteFileMissing(path)
         self._host.make_folder(_full(path))
+        self._host.descriptors[_full(path)] = CLOSED
+
+    def descriptor(self, path: str) -> bytes | None:
+        self._begin()
+        if not self._host.root.exists(path):
+            raise RemoteFileMissing(path)
+        if path in self._host.files or _full(path) in self._host.links:
+            return None
+        found = self._host.descriptors.get(_full(path), INHERITED)
+        if found is None:
+            raise FolderUnsafe("the host denies it")
+        return found
 
     def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:
         self._begin()

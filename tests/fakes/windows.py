@@ -75,6 +75,8 @@ class Windows:
         self.owned: set[str] = set()
         self.opened: dict[str, tuple[str, ...]] = {}
         """Who may use a folder beside SYSTEM and administrators: the users, where nothing is said."""
+        self.descriptors: dict[str, bytes | None] = {}
+        """Those of folders, where it is not what they inherit; None: administrators may not look."""
         self.harm: list[str] = []
         self.started: list[str] = []
         self.reading = False

@@ -19,7 +19,7 @@ from vsspc.core.errors import ConfigError
 VARIABLE = "VSSPC_TEST_EFFECT"
 EFFECTS = frozenset(
     (
-        *("open", "put", "get", "replace", "make_folder", "list", "delete", "delete_tree"),  # transports
+        *("open", "put", "get", "replace", "make_folder", "descriptor", "list", "delete", "delete_tree"),  # transports
         *("install_service", "start", "remove_service"),
         *("save", "set_aside"),  # leases
         *("publish", "withdraw"),  # session files

@@ -23,6 +23,7 @@ from smbprotocol.exceptions import (
 )
 from smbprotocol.header import NtStatus
 
+from vsspc.adapters.protection import Unprotected
 from vsspc.core.errors import (
     AccessRefused,
     AccountLocked,
@@ -141,7 +142,17 @@ _SERVICE_START: Final = {
 }
 
 #: What goes wrong inside the libraries when a message is not what it should be.
-_PARSING: Final = (struct.error, LookupError, TypeError, ValueError, InvalidTag)
+_PARSING: Final = (
+    *(struct.error, LookupError, TypeError, ValueError, ArithmeticError),
+    *(AttributeError, AssertionError, RecursionError, MemoryError),
+)
+
+#: What smbprotocol says when somebody changed a message: Connection.verify_signature, TreeConnect._verify.
+_CHANGED: Final = ("signature could not be verified", "Secure negotiate failed")
+_CHANGED_ADVICE: Final = (
+    "Something between this server and the host changes packets, or answers in the host's place: find out what, before the"
+    " next run."
+)
 
 
 def quieten_libraries() -> None:
@@ -179,6 +190,11 @@ def translate(exc: Exception, doing: str) -> VsspcError:
         return _from_service_code(exc.function, exc.return_code, doing)
     if isinstance(exc, PAExecException):
         return _from_paexec(exc, doing)
+    if isinstance(exc, Unprotected):
+        return SessionLost(f"{doing}: {exc}", transient=False, advice=_CHANGED_ADVICE)
+    if isinstance(exc, InvalidTag) or type(exc) is SMBException and any(words in str(exc) for words in _CHANGED):
+        text = f"{doing}: the host's answer was changed on its way"
+        return SessionLost(text, transient=False, advice=_CHANGED_ADVICE)
     if isinstance(exc, (SMBConnectionClosed, OSError)):
         return SessionLost(f"{doing}: the connection to the host broke{_reason(exc)}")
     if isinstance(exc, (SMBException, PypsexecException)):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import builtins
 from contextlib import AbstractContextManager
 
+from vsspc.adapters.authentication import Authentication
 from vsspc.adapters.foreign import service_code_of, status_of, translate
 from vsspc.adapters.paexec import MAX_ARGUMENTS, Services
 from vsspc.adapters.smb import Files, Link
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import AccessRefused, InternalError, PayloadBlocked, SessionLost, VsspcError
+from vsspc.core.errors import AccessRefused, FolderUnsafe, InternalError, PayloadBlocked, SessionLost, VsspcError
+from vsspc.core.logon import Logon
 from vsspc.core.secret import Credentials
 from vsspc.core.settings import DEFAULT_TIMEOUTS
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
@@ -56,8 +58,13 @@ class PsexecTransport:
         return self._link.bounded(f"replacing {path}", lambda: self._files.replace(path, old, new))
 
     def make_folder(self, path: str) -> None:
-        """Make a folder. Raise RemoteFileExists when the name is taken."""
+        """Make a folder, closed to all but SYSTEM and administrators. Raise RemoteFileExists when the name is taken."""
         self._link.bounded(f"making the folder {path}", lambda: self._files.make_folder(path))
+
+    def descriptor(self, path: str) -> bytes | None:
+        """Return a folder's security descriptor; None for what is no folder. Raise RemoteFileMissing, FolderUnsafe."""
+        doing = f"looking who may use {path}"
+        return self._link.bounded(doing, lambda: self._files.descriptor(path), explain=lambda exc: _explain_access(exc, doing))
 
     def list(self, path: str, pattern: str = "*") -> builtins.list[RemoteFile]:
         """Return the entries of a folder that match the pattern. Raise RemoteFileMissing."""
@@ -101,21 +108,25 @@ class PsexecTransport:
 
 
 class PsexecTransportFactory:
-    """Opens sessions with one host. `service_seconds`: from the start of our service to its first answer."""
+    """Opens sessions with one host. `service_seconds`: from the start of our service to its first answer.
+
+    `credentials`: how to log on; an account alone is one that logs on by NTLM.
+    """
 
     def __init__(
         self,
         *,
         host: str,
         port: int,
-        credentials: Credentials,
+        credentials: Logon | Credentials,
         clock: Clock,
         encrypt: bool = True,
         service_seconds: float = DEFAULT_TIMEOUTS["service"],
     ) -> None:
         self._host = host
         self._port = port
-        self._credentials = credentials
+        self._logon = credentials if isinstance(credentials, Logon) else Logon(credentials=credentials)
+        self._authentication = Authentication(self._logon, clock)
         self._clock = clock
         self._encrypt = encrypt
         self._service_seconds = service_seconds
@@ -124,11 +135,11 @@ class PsexecTransportFactory:
     def open(self, deadline: Deadline) -> PsexecTransport:
         """Connect and authenticate; open ADMIN$ and the service manager. One attempt, bounded by the deadline.
 
-        Raise HostUnreachable, AuthRejected, AccessRefused, SessionLost or DeadlineExceeded.
+        Raise HostUnreachable, AuthRejected, NoTicket, SecretError, AccessRefused, SessionLost or DeadlineExceeded.
         """
         self._opening = link = Link(self._clock, deadline)
         try:
-            link.open(self._host, self._port, self._credentials, self._encrypt)
+            link.open(self._host, self._port, self._authentication, self._encrypt)
             files = Files(link.bounded("opening ADMIN$", lambda: link.share("ADMIN$"), explain=_explain_share))
             doing = "opening the service manager"
             services = link.bounded(
@@ -148,12 +159,24 @@ class PsexecTransportFactory:
         if (link := self._opening) is not None:
             link.abort()
 
+    def forget(self) -> None:
+        """Overwrite the password and drop the tickets: no session is opened any more. Never raises."""
+        self._logon.wipe()
+        self._authentication.close()
+
 
 def _check_deletable(path: str) -> None:
     """Refuse a name that is empty or climbs: it would be %SystemRoot% itself, or lie outside of it."""
     parts = path.split("\\")
     if any(part in ("", ".", "..") or part != part.strip() for part in parts) or "/" in path:
         raise InternalError(f"{path!r} is not a name below %SystemRoot%")
+
+
+def _explain_access(exc: Exception, doing: str) -> VsspcError:
+    # An administrator who may not even look: somebody else made the folder, and keeps us out.
+    if status_of(exc) == _STATUS_ACCESS_DENIED:
+        return FolderUnsafe(f"{doing}: the host denies it")
+    return translate(exc, doing)
 
 
 def _explain_share(exc: Exception) -> VsspcError:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from smbprotocol import Dialects
 from smbprotocol.connection import Ciphers, Connection
+from smbprotocol.create_contexts import SMB2CreateContextRequest
 from smbprotocol.exceptions import SMBException
 from smbprotocol.file_info import (
     FileAttributes,
     FileDispositionInformation,
     FileEndOfFileInformation,
     FileInformationClass,
+    InfoType,
 )
 from smbprotocol.open import (
     CreateDisposition,
@@ -29,13 +30,19 @@ from smbprotocol.open import (
     ImpersonationLevel,
     Open,
     ShareAccess,
+    SMB2QueryDirectoryResponse,
+    SMB2QueryInfoRequest,
+    SMB2QueryInfoResponse,
     SMB2SetInfoRequest,
     SMB2SetInfoResponse,
 )
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
-from vsspc.adapters.foreign import quieten_libraries, status_of, translate, translate_logon
+from vsspc.adapters import listing
+from vsspc.adapters.authentication import Authentication
+from vsspc.adapters.foreign import quieten_libraries, status_of, translate
+from vsspc.adapters.protection import Protection
 from vsspc.adapters.wire import Dialling, Watchdog, Wire
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import (
@@ -47,14 +54,17 @@ from vsspc.core.errors import (
     SessionLost,
     VsspcError,
 )
-from vsspc.core.secret import Credentials
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
+from vsspc.windows.acl import CLOSED
 
 T = TypeVar("T")
 
 #: How much one request carries. Every 64 KiB cost one credit ([MS-SMB2] 3.2.4.1.5), and servers grant few at first.
 _CREDIT_BYTES: Final = 0x10000
 _CHUNK: Final = 4 * _CREDIT_BYTES
+#: A folder of ours has a dozen entries, and folders two deep; %SystemRoot% is only looked through by our own pattern.
+_MOST_ENTRIES: Final = 10_000
+_DEEPEST: Final = 20
 #: What a polite end of a session may take.
 _GOODBYE_SECONDS: Final = 3.0
 
@@ -73,6 +83,12 @@ _LIST_ACCESS: Final = (
     | DirectoryAccessMask.FILE_READ_ATTRIBUTES
     | DirectoryAccessMask.SYNCHRONIZE
 )
+
+#: OWNER_SECURITY_INFORMATION and DACL_SECURITY_INFORMATION ([MS-SMB2] 2.2.37); a list has at most 64 KiB.
+_OWNER_AND_RIGHTS: Final = 0x5
+_LONGEST_DESCRIPTOR: Final = 0x10000
+_OF_THE_CREATE_BEFORE: Final = b"\xff" * 16
+"""The file id in a message that follows the creation of the file in a chain ([MS-SMB2] 3.3.5.2.7.2)."""
 
 _DIALECTS: Final = {
     Dialects.SMB_2_0_2: "2.0.2",
@@ -110,6 +126,7 @@ class _Connection(Connection):  # type: ignore[misc]  # smbprotocol's classes ha
         self._wire = wire
         super().__init__(uuid.uuid4(), server_name, port, require_signing=True)
         self.outstanding_requests = _Requests()
+        self._last: Any = None
 
     @property
     def transport(self) -> Wire:
@@ -122,7 +139,15 @@ class _Connection(Connection):  # type: ignore[misc]  # smbprotocol's classes ha
 
     def receive(self, request: Any, wait: bool = True, timeout: float | None = None, resolve_symlinks: bool = True) -> Any:
         """Wait for the answer to a request. A link in the way is an error: smbprotocol would follow it by itself."""
-        return super().receive(request, wait=wait, timeout=timeout, resolve_symlinks=False)
+        self._last = super().receive(request, wait=wait, timeout=timeout, resolve_symlinks=False)
+        return self._last
+
+    def verify_logon(self, session: Any) -> None:
+        """Verify the signature of the last answer, which is the one that ended the logon. Raise SMBException.
+
+        Every session but a guest's has it ([MS-SMB2] 3.3.5.5.3). smbprotocol leaves it out where the session is encrypted.
+        """
+        self.verify_signature(self._last, session.session_id, force=True)
 
 
 class Link:
@@ -137,6 +162,7 @@ class Link:
         self._wire: Wire | None = None
         self._connection: _Connection | None = None
         self._session: Any = None
+        self._method = ""
         self._aborted = False
         self._closed = False  # close() has begun
         self._wire_closed = False  # close() is done
@@ -176,6 +202,7 @@ class Link:
             dialect=_DIALECTS.get(connection.dialect, f"0x{connection.dialect:04x}"),
             encrypted=encrypted,
             cipher=_CIPHERS.get(cipher, f"cipher {cipher}") if encrypted else "",
+            auth=self._method,
         )
 
     @contextlib.contextmanager
@@ -238,27 +265,37 @@ class Link:
 
     # -- beginning and end
 
-    def open(self, host: str, port: int, credentials: Credentials, encrypt: bool) -> None:
-        """Connect and log on. Raise HostUnreachable, AuthRejected, AccessRefused, SessionLost or DeadlineExceeded."""
+    def open(self, host: str, port: int, authentication: Authentication, encrypt: bool) -> None:
+        """Connect and log on.
+
+        Raise HostUnreachable, AuthRejected, NoTicket, SecretError, AccessRefused, SessionLost or DeadlineExceeded.
+        """
         where = f"{host}, port {port}"
         self._connect(host, port, where)
         connection = self._connection
-        if encrypt and not (connection is not None and connection.supports_encryption):
+        if connection is None or connection.dialect not in _DIALECTS:
+            raise SessionLost(f"{where}: the host chose a dialect of SMB that it was not offered", transient=False)
+        if min(connection.max_read_size, connection.max_write_size) < _CREDIT_BYTES:  # [MS-SMB2] 3.3.5.4: it is never less
+            raise SessionLost(f"{where}: the host takes too little in one SMB message", transient=False)
+        if encrypt and not connection.supports_encryption:
             raise AccessRefused(
                 f"{where}: the host offers no SMB encryption",
                 advice="Let the host speak SMB 3 with encryption (Windows 8 and newer do), or set encrypt = false for it.",
             )
-        session = Session(
-            connection, credentials.account, credentials.password.reveal(), require_encryption=encrypt, hostname_override=host
-        )
+        way = authentication.way(connection.gss_negotiate_token, host, self.deadline)
+        session = Session(connection, way.credentials, None, require_encryption=encrypt, hostname_override=way.target)
         try:
             self.bounded(
-                f"logging {credentials.account} on",
-                session.connect,
-                explain=lambda exc: translate_logon(exc, credentials.account),
+                f"logging {authentication.account} on",
+                lambda: _log_on(connection, session),
+                explain=lambda exc: authentication.explain(exc, way),
             )
         finally:
-            session.password = None  # it has done its duty
+            session.username = None  # and the password in it: it has done its duty
+            way.credentials.clear()
+        self._method = way.method
+        if self._wire is not None:
+            self._wire.protection = Protection.SEALED if session.encrypt_data else Protection.SIGNED
         self._session = session
 
     def _connect(self, host: str, port: int, where: str) -> None:
@@ -356,7 +393,10 @@ class Files:
         with self._closing(file):
             offset = 0
             while offset < len(data):
-                offset += file.write(data[offset : offset + self._chunk()], offset)
+                piece = data[offset : offset + self._chunk()]
+                if file.write(piece, offset) != len(piece):
+                    raise ValueError("the host says that it wrote another number of bytes than it was given")
+                offset += len(piece)
 
     def get(self, path: str, limit: int) -> bytes:
         """Return the first `limit` bytes of a file."""
@@ -376,7 +416,7 @@ class Files:
             if status_of(exc) != _STATUS_END_OF_FILE:
                 raise
             head = b""
-        data = bytes(head)
+        data = _no_more(bytes(head), first)
         if len(data) < first or limit <= first:
             return data
         rest = Open(self._tree, path)
@@ -384,11 +424,14 @@ class Files:
         with self._closing(rest):
             parts, size = [data], len(data)
             while size < limit:
+                wanted = min(limit - size, self._chunk(), self._connection.max_read_size)
                 try:
-                    part = bytes(rest.read(size, min(limit - size, self._chunk(), self._connection.max_read_size)))
+                    part = _no_more(bytes(rest.read(size, wanted)), wanted)
                 except SMBException as exc:
                     if status_of(exc) != _STATUS_END_OF_FILE:
                         raise
+                    break
+                if not part:
                     break
                 parts.append(part)
                 size += len(part)
@@ -434,8 +477,14 @@ class Files:
         return True
 
     def make_folder(self, path: str) -> None:
-        """Make a folder; the name must be free."""
+        """Make a folder that is closed to all but administrators; the name must be free.
+
+        The descriptor goes with the creation ([MS-SMB2] 2.2.13.2.2), so there is no moment at which it is open.
+        """
         folder = Open(self._tree, path)
+        descriptor = SMB2CreateContextRequest()
+        descriptor["buffer_name"] = b"SecD"
+        descriptor["buffer_data"] = CLOSED
         create = folder.create(
             ImpersonationLevel.Impersonation,
             DirectoryAccessMask.FILE_READ_ATTRIBUTES,
@@ -443,9 +492,31 @@ class Files:
             _SHARE_ALL,
             CreateDisposition.FILE_CREATE,
             CreateOptions.FILE_DIRECTORY_FILE,
+            create_contexts=[descriptor],
             send=False,
         )
         self._compound(folder, [create])
+
+    def descriptor(self, path: str) -> bytes | None:
+        """Return the owner of a folder and who may use it ([MS-DTYP] 2.4.6); None for what is a file, or a link."""
+        folder = Open(self._tree, path)
+        access = DirectoryAccessMask.READ_CONTROL | DirectoryAccessMask.FILE_READ_ATTRIBUTES
+        query = SMB2QueryInfoRequest()
+        query["info_type"] = InfoType.SMB2_0_INFO_SECURITY
+        query["output_buffer_length"] = _LONGEST_DESCRIPTOR
+        query["additional_information"] = _OWNER_AND_RIGHTS
+        query["file_id"] = _OF_THE_CREATE_BEFORE
+
+        def receive(request: Any) -> bytes:
+            answer = SMB2QueryInfoResponse()
+            answer.unpack(self._connection.receive(request)["data"].get_value())
+            return bytes(answer["buffer"].get_value())
+
+        data = self._compound(folder, [self._open_entry(folder, access), (query, receive)])[1]
+        kind = int(folder.file_attributes)
+        if not kind & FileAttributes.FILE_ATTRIBUTE_DIRECTORY or kind & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT:
+            return None
+        return _no_more(data, _LONGEST_DESCRIPTOR)
 
     def delete(self, path: str) -> None:
         """Delete a file, an empty folder or a link (never what a link leads to). One that is not there is fine."""
@@ -457,6 +528,8 @@ class Files:
 
     def delete_tree(self, path: str) -> None:
         """Delete a folder and all below it. Links in it are deleted, never followed."""
+        if path.count("\\") > _DEEPEST:
+            raise SessionLost(f"a folder of ours on the host has folders below it, {_DEEPEST} deep", transient=False)
         with _ignoring(_ABSENT | {_STATUS_NOT_A_FOLDER}):
             for entry in self.entries(path, "*"):
                 below = f"{path}\\{entry.name}"
@@ -477,18 +550,23 @@ class Files:
             CreateDisposition.FILE_OPEN,
             CreateOptions.FILE_DIRECTORY_FILE | CreateOptions.FILE_OPEN_REPARSE_POINT,
         )
-        entries: list[RemoteFile] = []
+        found: list[RemoteFile] = []
         with self._closing(folder):
             if int(folder.file_attributes) & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT:
-                return entries  # a link: it has no entries of its own
-            while True:
+                return found  # a link: it has no entries of its own
+            query, _ = folder.query_directory(pattern, FileInformationClass.FILE_DIRECTORY_INFORMATION, send=False)
+            while len(found) <= _MOST_ENTRIES:
+                request = self._connection.send(query, self._session.session_id, self._tree.tree_connect_id)
                 try:
-                    batch = folder.query_directory(pattern, FileInformationClass.FILE_DIRECTORY_INFORMATION)
+                    response = self._connection.receive(request)
                 except SMBException as exc:
                     if status_of(exc) in (_STATUS_NO_MORE_FILES, _STATUS_NO_SUCH_FILE):
-                        return entries
+                        return found
                     raise
-                entries.extend(entry for entry in map(_entry, batch) if entry.name not in (".", ".."))
+                answer = SMB2QueryDirectoryResponse()
+                answer.unpack(response["data"].get_value())
+                found += listing.entries(answer["buffer"].get_value())
+        raise SessionLost(f"the folder {path} on the host has more than {_MOST_ENTRIES} entries", transient=False)
 
     def _open_entry(self, entry: Any, access: int) -> tuple[Any, Any]:
         """The opening of whatever has the name: a file, a folder, or a link itself."""
@@ -520,7 +598,7 @@ class Files:
         message = SMB2SetInfoRequest()
         message["info_type"] = disposition.INFO_TYPE
         message["file_info_class"] = disposition.INFO_CLASS
-        message["file_id"] = b"\xff" * 16  # of the create before it in the chain
+        message["file_id"] = _OF_THE_CREATE_BEFORE
         message["buffer"] = disposition
 
         def receive(request: Any) -> Any:
@@ -583,6 +661,11 @@ class Files:
         return int(min(_CHUNK, self._connection.max_write_size, credits * _CREDIT_BYTES))
 
 
+def _log_on(connection: _Connection, session: Any) -> None:
+    session.connect()
+    connection.verify_logon(session)
+
+
 @contextlib.contextmanager
 def _ignoring(statuses: frozenset[int]) -> Iterator[None]:
     """Take these statuses for success."""
@@ -593,20 +676,11 @@ def _ignoring(statuses: frozenset[int]) -> Iterator[None]:
             raise
 
 
-def _entry(information: Any) -> RemoteFile:
-    attributes = int(information["file_attributes"].get_value())
-    return RemoteFile(
-        name=information["file_name"].get_value().decode("utf-16-le"),
-        size=int(information["end_of_file"].get_value()),
-        is_folder=bool(attributes & FileAttributes.FILE_ATTRIBUTE_DIRECTORY),
-        created=_epoch(information["creation_time"].get_value()),
-        written=_epoch(information["last_write_time"].get_value()),
-        is_link=bool(attributes & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT),
-    )
-
-
-def _epoch(moment: datetime) -> float:
-    return moment.timestamp()
+def _no_more(data: bytes, wanted: int) -> bytes:
+    """Return what a read gave. Raise ValueError when that is more than was asked for."""
+    if len(data) > wanted:
+        raise ValueError("the host sends more than it was asked for")
+    return data
 
 
 def _unc_name(address: str) -> str:

@@ -5,16 +5,19 @@ All files are 0600 in folders of 0700 whatever the umask is, written whole to a 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import pwd
 import re
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,17 @@ from vsspc.core.words import RUN_ID, Kind, Lease, Purpose, Resource, State, Volu
 LEASE_VERSION = 1
 _LEASE_LIMIT = 256 * 1024
 _SESSION_LIMIT = 4096
-_SESSION_FIELDS = ("version", "host", "run", "port", "user", "password", "expires")
+_ID_LIMIT = 200
+_SESSION_FIELDS = {
+    "version": re.compile(r"1"),
+    "host": re.compile(r"[A-Za-z0-9._-]{1,253}"),
+    "run": RUN_ID,
+    "port": re.compile(r"[1-9][0-9]{0,4}"),
+    "user": re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"),
+    "password": re.compile(r"[A-Za-z0-9._~+/=-]{12,128}"),
+    "expires": re.compile(r"[1-9][0-9]{0,14}"),
+}
+"""What stands in a session file, and what each value looks like: as in VSSPC.pm, which reads it for BackupPC."""
 
 
 class StateFiles:
@@ -96,8 +109,7 @@ class StateFiles:
         """Return the lease, None when there is none. Raise LeaseUnreadable, LeaseTooNew or StateUnusable."""
         path = self._path(host, "lease.json")
         try:
-            with open(path, "rb") as file:
-                content = file.read(_LEASE_LIMIT + 1)
+            content = _content(path, _LEASE_LIMIT)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -151,10 +163,14 @@ class StateFiles:
             raise self._unusable(error) from None
 
     def _known_id(self) -> str | None:
-        with suppress(FileNotFoundError):
-            text = (self._root / "server-id").read_text("ascii").strip()
-            return text if re.fullmatch(r"[A-Za-z0-9.-]{1,80}", text) else None
-        return None
+        path = self._root / "server-id"
+        try:
+            text = _content(path, _ID_LIMIT).decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return None
+        if not re.fullmatch(r"[A-Za-z0-9.-]{1,80}", text):
+            raise StateUnusable(f"{path} is not in order", advice="Remove it: this server then gives itself a new name.")
+        return text
 
     def _made_id(self) -> str:
         path = self._root / "server-id"
@@ -167,7 +183,7 @@ class StateFiles:
                 file.write(made + "\n")
             os.link(temporary, path)
         except FileExistsError:
-            made = path.read_text("ascii").strip()
+            made = self._known_id() or made
         finally:
             temporary.unlink()
         return made
@@ -183,15 +199,13 @@ class StateFiles:
             raise self._unusable(error).at(host=host) from None
 
     def read(self, host: str) -> Mapping[str, str] | None:
-        """Return the session file's fields, None when there is none or it is not whole."""
+        """Return the session file's fields, None when there is none or it is not whole. Raise StateUnusable."""
         try:
-            with open(self._path(host, "session"), "rb") as file:
-                text = file.read(_SESSION_LIMIT).decode("ascii")
-        except (FileNotFoundError, UnicodeDecodeError):
+            return session_from(_content(self._path(host, "session"), _SESSION_LIMIT))
+        except FileNotFoundError:
             return None
-        fields = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        whole = all(name in fields for name in _SESSION_FIELDS) and fields["port"].isdigit()
-        return fields if whole and RUN_ID.fullmatch(fields["run"]) else None
+        except OSError as error:
+            raise self._unusable(error).at(host=host) from None
 
     def withdraw(self, host: str) -> None:
         """Remove the session file, if there is one."""
@@ -225,6 +239,28 @@ def _user_name() -> str:
         return f"uid {os.geteuid()}"
 
 
+def session_from(content: bytes) -> Mapping[str, str] | None:
+    """Return the fields in a session file's content; None when it is not whole."""
+    if len(content) > _SESSION_LIMIT:
+        return None
+    fields = dict(line.split("=", 1) for line in content.decode("ascii", "replace").splitlines() if "=" in line)
+    if not all(shape.fullmatch(fields.get(name, "")) for name, shape in _SESSION_FIELDS.items()):
+        return None
+    return fields if int(fields["port"]) <= 65535 else None
+
+
+def _content(path: Path, limit: int) -> bytes:
+    """Return a regular file's content, at most one byte more than the limit. Raise OSError.
+
+    No link is followed, and nothing that waits for a writer is waited for.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
+        return file.read(limit + 1)
+
+
 def lease_bytes(lease: Lease) -> bytes:
     """Return the lease as it stands in its file."""
     record = {"version": LEASE_VERSION, **asdict(lease), "volumes": [volume.name for volume in lease.volumes]}
@@ -251,13 +287,24 @@ def lease_from(content: bytes) -> Lease:
         state=State(record["state"]),
         held=tuple(_resource_from(one) for one in record["held"]),
         volumes=tuple(Volume(str(name)) for name in record["volumes"]),
-        started=str(record["started"])[:40],
-        changed=str(record["changed"])[:40],
-        error=str(record["error"])[:2000],
+        started=_moment(record["started"]),
+        changed=_moment(record["changed"]),
+        error="".join(char if char.isprintable() else "?" for char in str(record["error"])[:2000]),
         proved=record["proved"] is True,
         live=record.get("live") is True,
         purpose=Purpose(record.get("purpose", Purpose.DUMP)),  # absent in leases of before there were restores
     )
+
+
+def _moment(text: object) -> str:
+    """Return a point in time as it stands there, or "". Raise ValueError for another text."""
+    if text == "":
+        return ""
+    try:
+        datetime.fromisoformat(str(text)).astimezone()
+    except (ValueError, OverflowError):
+        raise ValueError("a time in it is malformed") from None
+    return str(text)
 
 
 def _resource_from(record: dict[str, Any]) -> Resource:

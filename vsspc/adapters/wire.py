@@ -17,11 +17,15 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from vsspc.adapters.protection import Protection, check
 from vsspc.core.deadline import Deadline
 
 # [MS-SMB2] 2.1: one zero byte, then the length of the message in 24 bits.
 _HEADER_SIZE: Final = 4
 _MAX_MESSAGE: Final = 0xFFFFFF
+#: No answer to a request of ours is longer: 256 KiB are the most that one asks for (vsspc.adapters.smb). A host may
+#: announce 16 MiB, and a chain of small answers in them would keep the receiving thread busy for hours.
+_MAX_RECEIVED: Final = 0x80000
 
 Address = tuple[socket.AddressFamily, tuple[object, ...]]
 
@@ -41,6 +45,8 @@ class Wire:
         self._sock = sock
         self._sending = threading.Lock()
         self.connected = True
+        self.protection = Protection.NONE
+        """What every message from now on has to be."""
 
     @property
     def local_address(self) -> str:
@@ -65,6 +71,7 @@ class Wire:
         """Return the next message, or b"" when the connection is gone.
 
         Raise TimeoutError when no message begins for `timeout` seconds; a message that has begun is never dropped.
+        Raise Unprotected for one that is not protected as it must be, ValueError for one that no request of ours asked for.
         """
         while True:
             if not self._readable(timeout):
@@ -74,8 +81,14 @@ class Wire:
                 return self._ended()
             # A header of another kind (0x85) or of length 0 is a keep-alive: there is nothing in it.
             length = int.from_bytes(header[1:], "big")
+            if length > _MAX_RECEIVED:
+                raise ValueError(f"the host announces a message of {length} bytes")
             if length:
-                return self._exactly(length) or self._ended()
+                message = self._exactly(length)
+                if not message:
+                    return self._ended()
+                check(message, self.protection)
+                return message
 
     def close(self) -> None:
         """Take the connection for closed, and let the other end know. Never raises, never waits."""

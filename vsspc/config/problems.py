@@ -152,6 +152,21 @@ _RULES = (
         lambda t: not t.firewall and t.rsync_port == "auto",
         lambda t: "firewall = false leaves the host's firewall to you: it needs a fixed rsync_port to be open there",
     ),
+    _Rule(
+        (("auth",), ("keytab",), ("ccache",), ("principal",)),
+        lambda t: t.auth == "ntlm" and bool(t.keytab or t.ccache or t.principal),
+        lambda t: 'auth = "ntlm" takes no tickets: it goes with none of keytab, ccache, principal',
+    ),
+    _Rule(
+        (("keytab",), ("ccache",)),
+        lambda t: bool(t.keytab and t.ccache),
+        lambda t: 'tickets come from a keytab or from a ccache, not from both; "" takes one away',
+    ),
+    _Rule(
+        (("keyring",), ("username",)),
+        lambda t: bool(t.keyring) != bool(t.username),
+        lambda t: "keyring and username go together: it has the password of that account",
+    ),
     _Rule((("volumes",),), lambda t: bool(_twice(t)), _twice),
     *(_retry_rule(name) for name in ("connect", "snapshot", "release")),
 )

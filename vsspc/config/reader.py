@@ -17,6 +17,7 @@ from vsspc.config.lines import Key, line_of, lines_of_keys
 from vsspc.config.problems import Problem
 from vsspc.config.tables import File, HostTable
 from vsspc.core.errors import ConfigError
+from vsspc.core.logon import LogonSettings
 from vsspc.core.secret import Secret
 from vsspc.core.settings import HostSettings, RetryTuning
 from vsspc.core.words import check_address, check_host_name
@@ -89,6 +90,20 @@ class Config:
             teardown_fails_post=table.teardown_failure == "fail",
             timeouts=dict(table.timeouts),
             retry={name: RetryTuning(tuned.attempts, tuned.wait, tuned.cap) for name, tuned in table.retry},
+        )
+
+    def logon(self, host: str) -> LogonSettings:
+        """Return how to log on to a host. Raise ConfigError when its settings cannot be used."""
+        table = self.host_table(host)
+        return LogonSettings(
+            host=(table.name or "*").replace("*", host),
+            auth=table.auth,
+            credentials_file=str(table.credentials_file),
+            keyring=table.keyring,
+            username=table.username,
+            ccache=table.ccache,
+            keytab=table.keytab,
+            principal=table.principal,
         )
 
     def top(self) -> dict[str, Path]:

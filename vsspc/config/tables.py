@@ -22,6 +22,7 @@ from pydantic import (
 
 from vsspc.config import durations
 from vsspc.core.errors import ConfigError
+from vsspc.core.logon import AuthChoice
 from vsspc.core.settings import (
     DEFAULT_RETRY,
     DEFAULT_TIMEOUTS,
@@ -85,6 +86,10 @@ RsyncPort = Annotated[
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": 65535}]}),
 ]
 FolderName = Annotated[str, AfterValidator(_folder_name)]
+Words = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{0,256}$")]
+CredentialCache = Annotated[str, Field(pattern=r"^((FILE:)?(/|\$CREDENTIALS_DIRECTORY/)|DIR:|KCM:|KEYRING:|$)[^\x00-\x1f\x7f]{0,256}$")]
+Principal = Annotated[str, Field(pattern=r"^([^\x00-\x20\x7f@\\]{1,256}(@[A-Za-z0-9.-]{1,253})?)?$")]
+TicketName = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]{0,253}\*?[A-Za-z0-9_.-]{0,253})$")]
 
 
 class _Table(BaseModel):
@@ -206,8 +211,19 @@ class TimeoutTable(_Table):
 class HostTable(_Table):
     """The settings of a host. `[defaults]` are for all; `[host."NAME"]` and `[host."PATTERN*"]` change single keys."""
 
+    auth: AuthChoice = Field(
+        default="negotiate", description="kerberos, ntlm: that or nothing; negotiate: Kerberos where it is configured, else NTLM."
+    )
     credentials_file: Path = Field(
         default=Path("/etc/vsspc/credentials"), description="The account: username=, password=, domain=; mode 0600."
+    )
+    keyring: Words = Field(default="", description="The keyring's service that has the password of `username`.")
+    username: Words = Field(default="", description="The account whose password the keyring has; DOMAIN\\user, if it has one.")
+    keytab: Words = Field(default="", description="A file with the account's keys, mode 0600: Kerberos without a password.")
+    ccache: CredentialCache = Field(default="", description="Tickets that somebody else keeps fresh: a file, or MIT's TYPE:NAME.")
+    principal: Principal = Field(default="", description="Whose tickets: user@REALM. Empty: the keytab's or the cache's own.")
+    name: TicketName = Field(
+        default="", description="The host's name in its tickets, cifs/NAME; a * stands for BackupPC's name of it, the default."
     )
     bundle: Path = Field(default=Path("/etc/vsspc/bundle"), description="The folder with rsync.exe and its cyg*.dll, vshadow.exe, …")
     bundle_on_host: BundleOnHost = Field(

@@ -9,13 +9,16 @@
     ├── BundleIncomplete          14
     ├── LeaseTooNew               15
     ├── StateUnusable             16
+    ├── FolderUnsafe                a folder of ours is on the host already, and others could write to it
     ├── RestoreRefused            17
+    ├── FolderUnsafe              18
     ├── HostUnreachable           20
     │   └── PortClosed            26
     ├── AuthRejected              21
     │   └── AccountLocked         27
     ├── AccessRefused             22
     │   └── AdminShareMissing     28
+    ├── NoTicket                  29
     ├── SessionLost               23
     │   ├── RemoteFileMissing     23   (these three are answered inside vsspc, and seldom seen outside)
     │   ├── RemoteFileExists      23
@@ -161,6 +164,13 @@ class RestoreRefused(VsspcError):
     advice = 'Set `restore` to "folder" or "volume" for this host, if restores are wanted.'
 
 
+class FolderUnsafe(VsspcError):
+    """A folder of ours is on the host already, and others than administrators could have put something into it."""
+
+    exit_code = 18
+    advice = r"Look at %SystemRoot%\vsspc on the host and delete it (`rd /s /q`): the next run makes it anew, closed to others."
+
+
 class HostUnreachable(VsspcError):
     """No SMB server answers at the host's address."""
 
@@ -180,7 +190,10 @@ class AuthRejected(VsspcError):
     """The host refused the account. Never retried: retries lock accounts."""
 
     exit_code = 21
-    advice = "Check the account in credentials_file: its password, and whether it is locked, disabled or expired."
+    advice = (
+        "Check the account in credentials_file, or of the keytab: its password, and whether it is locked, disabled or"
+        " expired. It was tried once, and is not tried again by itself: that locks accounts."
+    )
 
 
 class AccountLocked(AuthRejected):
@@ -205,6 +218,13 @@ class AdminShareMissing(AccessRefused):
 
     exit_code = 28
     advice = "Share ADMIN$ again: remove the registry value AutoShareWks or AutoShareServer = 0, restart LanmanServer."
+
+
+class NoTicket(VsspcError):
+    """Kerberos gave no ticket for the host, or the host does not take it."""
+
+    exit_code = 29
+    advice = "`kinit` and `kvno cifs/NAME`, as the backup user, ask the KDC for the same; NAME is the host's `name`."
 
 
 class SessionLost(VsspcError):

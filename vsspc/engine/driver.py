@@ -247,7 +247,8 @@ class Driver:
             on=VsspcError,
         )
         security = transport.security
-        ports.log.info("session", dialect=security.dialect, encrypted=security.encrypted, cipher=security.cipher)
+        protected = {"dialect": security.dialect, "encrypted": security.encrypted, "cipher": security.cipher}
+        ports.log.info("session", **protected, auth=security.auth)
         self._site = Site(
             settings=settings,
             bundle=self._bundle,

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from vsspc.lab.host import Build, Lab, LabError
+from vsspc.lab.kdc import KdcError
 from vsspc.lab.languages import LANGUAGES
 from vsspc.lab.model import Edition
 from vsspc.lab.samba import SambaError
@@ -63,6 +64,7 @@ LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
 @click.option("--unshared", multiple=True, metavar="SHARE", help="An administrative share that is missing; repeatable.")
 @click.option("--volume-size", type=click.IntRange(1), metavar="MIB", help="Volumes of this size, in memory (root) [no limit].")
 @click.option("--real-paexec", is_flag=True, help="The real PAExec in Wine, in place of ours (root; set up if need be).")
+@click.option("--kerberos", is_flag=True, help="A KDC beside the host, and NTLM off: tickets are the only way in.")
 @click.option("--no-samba", is_flag=True, help="Without SMB: only what runs on the host.")
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends: with the program that started it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for a program, and no sample files.")
@@ -82,6 +84,7 @@ def lab(
     unshared: tuple[str, ...],
     volume_size: int | None,
     real_paexec: bool,
+    kerberos: bool,
     no_samba: bool,
     until_eof: bool,
     as_json: bool,
@@ -111,6 +114,7 @@ def lab(
             lockout_after=lockout,
             real_paexec=real_paexec,
             volume_size=volume_size,
+            kerberos=kerberos,
             shares=[share for share in ("ADMIN$", "C$") if share not in unshared],
         )
         async with host:
@@ -124,7 +128,7 @@ def lab(
 
     try:
         asyncio.run(serve())
-    except (LabError, SambaError, WineUnavailable, OSError) as error:
+    except (LabError, SambaError, KdcError, WineUnavailable, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -143,6 +147,7 @@ def explanation(host: Lab) -> str:
     account = host.accounts[0]
     config = host.state / "vsspc.toml"
     session = host.state / "server" / "labhost" / "session"
+    realm = f"\n  export KRB5_CONFIG={host.kdc.config}" if host.kdc else ""
     return f"""\
 A Windows host that is none. Its C: is {host.state / "c"}; {LOCKED} is locked.
 
@@ -150,7 +155,7 @@ A Windows host that is none. Its C: is {host.state / "c"}; {LOCKED} is locked.
   rsyncd  {host.address} port {host.rsync_port}, once vsspc has started it
   events  {host.events.path}
 
-Take a snapshot and serve it:
+Take a snapshot and serve it:{realm}
   vsspc --config {config} pre --client labhost --host {host.address}
 Read the locked file out of it:
   (. {session} && RSYNC_PASSWORD=$password rsync -r rsync://$user@{host.address}:$port/C/ProgramData/Ledger/ .)

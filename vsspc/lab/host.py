@@ -8,6 +8,7 @@ A state folder holds all of it:
     dos/ dev/        drive letters and devices         tool             a socket: programs
     w/               Samba's own                       c.freeze …       see vsspc.lab.volumes
     m2/ …            volumes that are mounted in folders
+    k/               the realm's KDC, and keytabs (with `kerberos`)
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from vsspc.lab.disks import MIB, Disk, MountError
 from vsspc.lab.events import Events
 from vsspc.lab.faults import Fault, Faults
 from vsspc.lab.guardian import Groups
+from vsspc.lab.kdc import Kdc, KdcError, free_port
 from vsspc.lab.languages import LANGUAGES
 from vsspc.lab.launch import Launch, LaunchError
 from vsspc.lab.link import Link
@@ -92,13 +94,15 @@ class Lab:
         lockout_after: int = 0,
         real_paexec: bool = False,
         volume_size: int | None = None,
+        kerberos: bool = False,
     ) -> None:
         """Take where to keep everything (None: a temporary folder that goes at the end), and what the host is like.
 
         `volumes`: see Volumes. `vshadow`: the build in the bundle. `real_paexec`: Wine's service manager, the real PAExec
         and Wine's cmd.exe in the place of ours. `address` is one of 127.0.0.0/8, by default a random one; the ports are
         free ones by default. `volume_size` (in MiB, needs root): each volume is a disk of that size, in memory, and gone
-        at the end. Raise LabError.
+        at the end. `kerberos`: a KDC beside the host, which takes its tickets and nothing else: NTLM is off.
+        Raise LabError.
         """
         self.made_state = state is None
         self.state = (state or Path(tempfile.mkdtemp(prefix="vl-"))).resolve()
@@ -150,6 +154,14 @@ class Lab:
             )
         )
         self.windows.services = lambda: [service.name for service in self.services.services() if not service.builtin]
+        if kerberos and not with_samba:
+            raise LabError("Kerberos is for Samba")
+        self.kdc: Kdc | None = None
+        if kerberos:
+            port = free_port(self.address)
+            self.kdc = Kdc(
+                state=self.state / "k", address=self.address, port=port, accounts=self.accounts, host=name.lower()
+            )
         self._samba: Samba | None = None
         self._link: Link | None = None
         self._wire: Wire | WineWire | None = None
@@ -183,6 +195,8 @@ class Lab:
                 name=name,
                 encryption=encryption,
                 lockout_after=lockout_after,
+                options=self.kdc.samba_options if self.kdc else None,
+                environment=self.kdc.samba_environment if self.kdc else None,
             )
             administrators = [account.name for account in self.accounts if account.administrator]
             if self._prefix is not None:
@@ -224,6 +238,7 @@ class Lab:
             await self.programs.open()
             self._control = await asyncio.start_unix_server(self._serve_control, str(self.state / "control"))
             (self.state / "control").chmod(0o600)
+            await self.power_kdc(on=True)
             await self._power_on()
         except BaseException:
             await self.stop()
@@ -237,6 +252,7 @@ class Lab:
             self._control = None
         async with self._powering:
             await self._power_off()
+        await self.power_kdc(on=False)
         await self.programs.close()
         self._release_port()
         self.windows.volumes.unlock_all()
@@ -316,7 +332,7 @@ state_dir = {json.dumps(str(self.state / "server"))}
 log_file = {json.dumps(str(self.state / "vsspc.jsonl"))}
 
 [defaults]
-credentials_file = {json.dumps(str(self.state / "credentials"))}
+credentials_file = {json.dumps(str(self.state / "credentials"))}{self._kerberos_settings()}
 bundle = {json.dumps(str(self.state / "bundle"))}
 volumes = {json.dumps(volumes)}
 smb_port = {self.smb_port}
@@ -345,6 +361,14 @@ snapshot = {{ attempts = 2, wait = "0.2s", cap = "0.5s" }}
 release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
 """
 
+    def _kerberos_settings(self) -> str:
+        if self.kdc is None:
+            return ""
+        account = self.accounts[0].name
+        keytab = json.dumps(str(self.kdc.keytab(account)))
+        who = f'principal = "{self.kdc.principal(account)}"\nname = "{self.kdc.host}"'
+        return f'\nauth = "kerberos"\nkeytab = {keytab}\n{who}'
+
     def description(self) -> dict[str, Any]:
         """Return what a program needs to use this lab."""
         return {
@@ -365,6 +389,18 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             "volumes": {mount: volume.root for mount, volume in self.windows.volumes.by_mount.items()},
             "edition": self.windows.edition,
             "language": self.windows.language.name,
+            "kerberos": self._kerberos_description(),
+        }
+
+    def _kerberos_description(self) -> dict[str, str] | None:
+        if self.kdc is None:
+            return None
+        return {
+            "realm": self.kdc.realm,
+            "config": str(self.kdc.config),
+            "host": self.kdc.host,
+            "principal": self.kdc.principal(self.accounts[0].name),
+            "keytab": str(self.kdc.keytab(self.accounts[0].name)),
         }
 
     # ------------------------------------------------------------------ what happens to it
@@ -454,6 +490,20 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             await self._serve_smb()
         self.events.log("cut")
 
+    async def power_kdc(self, *, on: bool, frozen: bool = False) -> None:
+        """Turn the KDC on or off, or let it stand still. It is another machine: the host goes on."""
+        if self.kdc is None:
+            return
+        if (pid := self.kdc.pid) is not None:
+            await self.kdc.stop()
+            self._groups.discard(pid)
+        if on:
+            await self.kdc.start()
+            if self.kdc.pid is not None:
+                self._groups.add(self.kdc.pid)
+        if frozen:
+            self.kdc.freeze()
+
     async def launch(self, executable: str, arguments: str, *, account: str = SYSTEM) -> int:
         """Start a program as PAExec would, and return its PID. Raise LaunchError."""
         return await self.programs.launch(Launch(executable=executable, arguments=arguments, account=account))
@@ -488,7 +538,7 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
                 order = json.loads(line)
                 try:
                     answer = {"ok": await self._obey(order.pop("do"), order)}
-                except (OSError, ValueError, LookupError, TypeError, LaunchError, SambaError) as error:
+                except (OSError, ValueError, LookupError, TypeError, LaunchError, SambaError, KdcError) as error:
                     answer = {"error": f"{type(error).__name__}: {error}"}
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
@@ -507,6 +557,7 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             "clear": self.clear,
             "reboot": self.reboot,
             "cut": self.cut,
+            "power_kdc": self.power_kdc,
             "run": self.run,
             "launch": self.launch,
             "vanish": self.windows.shadows.vanish,

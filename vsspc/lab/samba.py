@@ -66,11 +66,14 @@ class Samba:
         name: str = "SIMWIN",
         encryption: Encryption = "desired",
         lockout_after: int = 0,
+        options: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Take where to keep its state (a short path), where to listen, and the shares by name.
 
         `shares` are the host's administrative ones: {"ADMIN$": ..., "C$": ...}; one that is left out does not exist.
-        Only administrators may use them. `lockout_after` wrong passwords an account is locked; 0 means never.
+        Only administrators may use them. `lockout_after` wrong passwords an account is locked; 0 means never. `options`
+        are global ones of smb.conf that are to be otherwise than the lab has them; `environment` is smbd's, beyond ours.
         Raise SambaError for what smbd could not be run with.
         """
         self.pipes_folder = state / "np"
@@ -82,6 +85,8 @@ class Samba:
         self._name = name
         self._encryption = encryption
         self._lockout_after = lockout_after
+        self._options = dict(options or {})
+        self._variables = dict(environment or {})
         self._configured = False
         self._smbd: asyncio.subprocess.Process | None = None
         self._check()
@@ -184,12 +189,16 @@ class Samba:
         self._config.write_text(self._configuration())
         people = [f"{_unix(account)}:x:{_FIRST_UID + n}:{_GROUP}::/:/bin/false" for n, account in enumerate(self._accounts)]
         users = ["root:x:0:0:root:/root:/bin/sh", "nobody:x:65534:65534:nobody:/:/bin/false", *people]
+        if _owner() != "root":
+            users.append(f"{_owner()}:x:{os.geteuid()}:0::/:/bin/false")
         (self._state / "passwd").write_text("\n".join(users) + "\n")
         (self._state / "group").write_text(f"root:x:0:\nnogroup:x:65534:\nusers:x:{_GROUP}:\n")
         for account in self._accounts:
             await self._run("smbpasswd", "-c", self._config, "-s", "-a", _unix(account), text=f"{account.password}\n" * 2)
             if account.disabled:
                 await self._run("smbpasswd", "-c", self._config, "-d", _unix(account))
+        # Whoever writes the files is the host's Administrator by his SID, as whoever asks for a folder's owner is to see.
+        await self._run("pdbedit", "-s", self._config, "-a", "-t", "-u", _owner(), "-U", "500", "-c", "[D]", text="-\n-\n")
         if self._lockout_after:
             await self._run("pdbedit", "-s", self._config, "-P", "bad lockout attempt", "-C", str(self._lockout_after))
 
@@ -229,11 +238,13 @@ class Samba:
             "max log size": "0",
             "kernel oplocks": "no",
             "strict sync": "no",
+            **self._options,
         }
         administrators = " ".join(_unix(account) for account in self._accounts if account.administrator)
         share_options = {
             "read only": "no",
-            "force user": "root",
+            "force user": _owner(),
+            "force unknown acl user": "yes",  # the Administrators own what they make; no Unix account does that
             "valid users": administrators,
             "create mask": "0644",
             "directory mask": "0755",
@@ -247,6 +258,7 @@ class Samba:
         preload = ["libnss_wrapper.so"]
         environment = {
             **os.environ,
+            **self._variables,
             "NSS_WRAPPER_PASSWD": f"{self._state}/passwd",
             "NSS_WRAPPER_GROUP": f"{self._state}/group",
         }
@@ -297,6 +309,11 @@ def _section(name: str, options: Mapping[str, str]) -> str:
 def _unix(account: Account) -> str:
     """Return the Unix name: Samba looks for the lower-cased one."""
     return account.name.lower()
+
+
+def _owner() -> str:
+    """Return the Unix name of this process's user: everything in the shares is its."""
+    return "root" if os.geteuid() == 0 else "administrator"
 
 
 def _program(name: str) -> str:

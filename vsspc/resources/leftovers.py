@@ -9,19 +9,31 @@ import re
 
 from vsspc.core.errors import RemoteFileMissing
 from vsspc.core.words import RUN_ID, Kind, Resource
-from vsspc.resources import owner
+from vsspc.resources import folders, owner
 from vsspc.resources.site import Site
-from vsspc.windows.names import HOME, RUNS
+from vsspc.windows.names import HOME, RUNS, Names
 
+_MOST = 20
+"""Runs that are settled in one visit. A host has one or two; who made up thousands would keep us writing leases."""
 _SERVICE_FILE = re.compile(rf"(vsspc-({RUN_ID.pattern})-[0-9a-f]{{4}})\.exe", re.IGNORECASE)
 _NOW_FILE = re.compile(rf"now-({RUN_ID.pattern})", re.IGNORECASE)
 
 
 def take_over(site: Site, run: str) -> None:
-    """Own the host, and hold what other runs may have left there. Raise LeaseHeld."""
+    """Own the host, and hold what other runs may have left there. Raise LeaseHeld.
+
+    Scripts that lie there will be run: raise FolderUnsafe where others than administrators could have written them.
+    """
     owner.acquire(site, run)
-    for found in _find(site, run):
-        site.intend(found)
+    found = _find(site, run)
+    runs = list(dict.fromkeys(one.run for one in found))
+    if len(runs) > _MOST:
+        site.log.warning("leftovers.many", runs=len(runs), settled=_MOST)
+    for one in found:
+        if one.run in runs[:_MOST]:
+            if one.kind is Kind.RUN_FOLDER:
+                folders.check(site, Names(one.run).folder)
+            site.intend(one)
 
 
 def release(site: Site, resource: Resource) -> None:
@@ -37,6 +49,7 @@ def _find(site: Site, own_run: str) -> list[Resource]:
     found: list[Resource] = []
     try:
         entries = site.transport.list(RUNS)
+        folders.check(site, RUNS)
     except RemoteFileMissing:
         entries = []
     for entry in entries:
@@ -51,5 +64,5 @@ def _find(site: Site, own_run: str) -> list[Resource]:
     for entry in site.transport.list("", "vsspc-*.exe"):
         match = _SERVICE_FILE.fullmatch(entry.name)
         if match and match[2].lower() != own_run:
-            found.append(Resource(Kind.SERVICE, match[2].lower(), match[1]))
+            found.append(Resource(Kind.SERVICE, match[2].lower(), match[1].lower()))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from vsspc.core.errors import LeaseHeld, RemoteFileExists, RemoteFileMissing, RemoteFolderNotEmpty
+from vsspc.core.errors import FolderUnsafe, LeaseHeld, RemoteFileExists, RemoteFileMissing, RemoteFolderNotEmpty
 from vsspc.core.words import Kind, Resource
 from vsspc.resources import folders
 from vsspc.resources.site import Site
@@ -23,15 +23,19 @@ _LONGEST_TTL = 30 * 86400.0
 def acquire(site: Site, run: str) -> None:
     """Make the owner file, or take it over. Raise LeaseHeld while another server's hold has not expired.
 
-    With `site.dismiss` another server's hold is taken over at once.
+    Nothing was written to the host before: raise FolderUnsafe when our folder is there, and others could write to it. With `site.dismiss` another server's hold is taken over at once.
     """
-    site.intend(Resource(Kind.OWNER_FILE, run))
+    resource = Resource(Kind.OWNER_FILE, run)
+    site.intend(resource)
     record = {"version": 1, "server": site.server, "run": run, "ttl": site.settings.max_ttl}
     content = json.dumps(record).encode("ascii")
     try:
         folders.ensure(site, HOME)
         site.transport.put(OWNER_FILE, content, exclusive=True)
         return
+    except FolderUnsafe:
+        site.confirm(resource)  # nothing was made, and what is there is not touched
+        raise
     except RemoteFileMissing:  # the folder: another server gave the host back in between
         raise _changing_hands() from None
     except RemoteFileExists:
@@ -117,7 +121,8 @@ def _read(site: Site) -> _Owner | None:
     if not isinstance(record, dict):
         record = {}
     ttl = record.get("ttl")
-    seconds = min(float(ttl), _LONGEST_TTL) if isinstance(ttl, (int, float)) else 0.0
+    # Bounded before it is a float: JSON has numbers that none holds; what is no number at all (NaN) becomes 0.
+    seconds = float(max(0.0, min(ttl, _LONGEST_TTL))) if isinstance(ttl, (int, float)) else 0.0
     return _Owner(content, record.get("server"), record.get("run"), seconds)
 
 

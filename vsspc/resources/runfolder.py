@@ -21,7 +21,7 @@ def acquire(site: Site, run: str) -> Surroundings:
     """Make the folder and close it to all but administrators; return what was seen of the host.
 
     `site.volumes` are those that are there. Raise VolumeUnsupported when a volume is missing that is not optional, or
-    none is left; RemoteCommandFailed when the folder cannot be closed.
+    none is left; RemoteCommandFailed when the folder cannot be closed; FolderUnsafe when the one above it is open to others.
     """
     volumes = site.settings.volumes
     seen = make(site, run, volumes)
@@ -36,8 +36,8 @@ def acquire(site: Site, run: str) -> Surroundings:
 def make(site: Site, run: str, volumes: Sequence[Volume]) -> Surroundings:
     """Make the folder and close it; return what was seen of the host. Raise as `acquire` does."""
     names = Names(run)
+    folders.ensure(site, RUNS)  # goes with the owner file, as the folder above it does
     site.intend(Resource(Kind.RUN_FOLDER, run))
-    folders.ensure(site, RUNS)  # its own parent was made with the owner file
     for folder in (names.folder, names.path("bin"), names.path("etc")):
         site.transport.make_folder(folder)
     done = jobs.run_job(site, run, "prepare", scripts.prepare(volumes))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from vsspc.core.errors import RemoteCommandFailed, RemoteFileExists, RemoteFileMissing, SessionLost
 from vsspc.core.settings import Bundle
-from vsspc.resources import jobs
+from vsspc.resources import folders, jobs
 from vsspc.resources.site import Site
 from vsspc.windows import scripts
 from vsspc.windows.answers import tail, text_of
@@ -93,6 +93,7 @@ def _look(site: Site) -> dict[str, int] | None:
         return None
     if not found.is_folder or found.is_link:
         raise _not_ours("it is no folder, but a file or a link")
+    folders.check(site, STORE)
     sizes = {}
     for entry in site.transport.list(STORE):
         known = _HASH.fullmatch(entry.name) or rf"{STORE}\{entry.name}" == MANIFEST

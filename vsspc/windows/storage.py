@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from vsspc.core.errors import SnapshotNoSpace
 from vsspc.core.words import Volume
 
-_VOLUME = re.compile(r"(?:\(([^()\r\n]{1,200})\))?\\\\\?\\Volume(\{[0-9a-fA-F-]{36}\})\\")
+#: A name goes on into a command that the administrator may copy: one that could mean more there is passed over for the GUID.
+_NAME = r"[A-Za-z]:(?:\\[A-Za-z0-9 _.\\-]{0,160})?"
+_VOLUME = re.compile(rf"(?:\(({_NAME})\))?\\\\\?\\Volume(\{{[0-9a-fA-F-]{{36}}\}})\\")
 _SHARE = r"(\(\d{1,3}[^\d)]*%\))"
 _FIGURE = re.compile(rf"(\d[\d.,]*)(?: ([A-Za-z]{{1,10}})(?=[ (]|$))?[^\d(]*{_SHARE}?\s*$|{_SHARE}\s*$")
 _LINE_END = 60

@@ -9,9 +9,11 @@ import pytest
 from smbprotocol.exceptions import SMBResponseException
 from smbprotocol.file_info import FileAttributes, FileDirectoryInformation
 from smbprotocol.header import SMB2HeaderResponse
+from smbprotocol.open import SMB2QueryDirectoryResponse
 
 from vsspc.adapters import smb
 from vsspc.adapters.smb import Files
+from vsspc.core.errors import SessionLost
 
 NOT_FOUND, NO_MORE_FILES, NOT_A_FOLDER, SHARING_VIOLATION = 0xC0000034, 0x80000006, 0xC0000103, 0xC0000043
 FOLDER, LINK = FileAttributes.FILE_ATTRIBUTE_DIRECTORY, FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT
@@ -54,15 +56,18 @@ class Server:
             answers.append(failure)
         return answers
 
-    def send(self, message: Any, sid: int, tid: int) -> None:
-        """Do what a single message asks."""
-        message()
+    def send(self, message: Any, sid: int, tid: int) -> Any:
+        """Do what a single message asks; its failure is the answer."""
+        try:
+            return message()
+        except SMBResponseException as exc:
+            return exc
 
     def receive(self, request: Any) -> Any:
-        """Answer the marking for deletion."""
-        if request is not None:
+        """Answer a query, or the marking for deletion."""
+        if isinstance(request, Exception):
             raise request
-        return {"data": SimpleNamespace(get_value=lambda: b"\2\0")}
+        return {"data": SimpleNamespace(get_value=lambda: request or b"\2\0")}
 
 
 class FakeOpen:
@@ -89,16 +94,24 @@ class FakeOpen:
             raise answered(NOT_A_FOLDER)
         return self._create()
 
-    def query_directory(self, pattern: str, kind: int) -> list[FileDirectoryInformation]:
-        if self._told:
-            raise answered(NO_MORE_FILES)
-        self._told = True
-        self.server.listed.append(self.name)
-        return [
+    def query_directory(self, pattern: str, kind: int, send: bool) -> Any:
+        return self._query, None
+
+    def _query(self) -> bytes:
+        found = [
             _information(path.rpartition("\\")[2], attributes)
             for path, attributes in self.server.entries.items()
             if path.rpartition("\\")[0] == self.name
         ]
+        if self._told or not found:
+            raise answered(NO_MORE_FILES)
+        self._told = True
+        self.server.listed.append(self.name)
+        response = SMB2QueryDirectoryResponse()
+        for one in found[:-1]:
+            one["next_entry_offset"] = len(one)
+        response["buffer"] = b"".join(one.pack() for one in found)
+        return bytes(response.pack())
 
     def close(self, attributes: bool, send: bool = True) -> Any:
         if not send:
@@ -172,4 +185,21 @@ def test_a_chain_that_opened_nothing_closes_nothing(opened: type[FakeOpen]) -> N
     opened.server = server = Server({})
     assert Files(server.tree).exists("file") is False
     Files(server.tree).delete("file")
+    assert server.open == set()
+
+
+def test_a_folder_without_end_is_refused(opened: type[FakeOpen], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smb, "_MOST_ENTRIES", 3)
+    opened.server = server = Server({"run": FOLDER} | {f"run\\{number}": 0 for number in range(4)})
+    with pytest.raises(SessionLost, match="more than 3 entries") as raised:
+        Files(server.tree).entries("run", "*")
+    assert not raised.value.transient
+    assert server.open == set()
+
+
+def test_folders_without_end_are_not_gone_down(opened: type[FakeOpen]) -> None:
+    deep = ["run" + "\\x" * depth for depth in range(1500)]
+    opened.server = server = Server(dict.fromkeys(deep, FOLDER))
+    with pytest.raises(SessionLost, match="deep"):
+        Files(server.tree).delete_tree("run")
     assert server.open == set()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from vsspc.adapters.protection import Protection, Unprotected
 from vsspc.adapters.wire import Dialling, Watchdog, Wire
 from vsspc.core.deadline import Deadline
 
@@ -151,3 +152,23 @@ def test_the_watchdog_ends() -> None:
     watchdog.arm(within(60))
     watchdog.end()
     assert threading.active_count() == before
+
+
+def test_a_message_that_nobody_asked_for_is_refused_before_it_is_read(ends: tuple[Wire, socket.socket]) -> None:
+    wire, far = ends
+    far.sendall(b"\0\xff\xff\xff")
+    with pytest.raises(ValueError, match="16777215 bytes"):
+        wire.recv(0.5)
+
+
+def test_from_the_logon_on_every_message_must_be_protected(ends: tuple[Wire, socket.socket]) -> None:
+    wire, far = ends
+    far.sendall(b"\0\0\0\4\xfeSMB" * 2)
+    assert wire.recv(0.5) == b"\xfeSMB"
+    wire.protection = Protection.SEALED
+    with pytest.raises(Unprotected):
+        wire.recv(0.5)
+    far.sendall(b"\0\0\0\4\xfdSMB")
+    assert wire.recv(0.5) == b"\xfdSMB"
+    far.close()
+    assert wire.recv(0.5) == b""

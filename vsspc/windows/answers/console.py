@@ -14,7 +14,7 @@ _TAIL = 300
 
 GUID = r"\{[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\}"
 """The pattern of a GUID in braces: upper case from WMI, lower case from vshadow and vssadmin."""
-DEVICE = r"\\\\\?\\GLOBALROOT\\Device\\HarddiskVolumeShadowCopy\d{1,9}"
+DEVICE = r"\\\\\?\\GLOBALROOT\\Device\\HarddiskVolumeShadowCopy[0-9]{1,9}"
 """The pattern of a shadow copy's device."""
 DOES_NOT_START = frozenset({0xC0000135, 0xC000007B, 0xC0000142, 9009, 216})
 """Exit codes of a program that did not start: a library is missing or of the wrong kind (NTSTATUS values of ntstatus.h),

@@ -11,12 +11,13 @@ from vsspc.core.words import Volume
 from vsspc.windows import scripts
 from vsspc.windows.answers.console import tail, text_of
 
-_SYSTEM_ROOT = re.compile(r"^SystemRoot=([A-Za-z]:(?:\\[A-Za-z0-9_.-]+)+)\s*$", re.MULTILINE)
+# No `\s` before what may be missing: it takes line ends too, and over a long run of them such an expression needs hours.
+_SYSTEM_ROOT = re.compile(r"^SystemRoot=([A-Za-z]:(?:\\[A-Za-z0-9_.-]{1,80}){1,4})[ \t]*\r?$", re.MULTILINE)
 _DRIVE = re.compile(r"\b([A-Za-z]):\\")
-_MOUNTED = re.compile(r"^\s*\\DosDevices\\([A-Za-z]):\s", re.MULTILINE)
-_MISSING = re.compile(r"^missing=([^\r\n]+?)\s*$", re.MULTILINE)
-_ARCHITECTURE = re.compile(r"^architecture=([A-Za-z0-9 ]*?)\s*$", re.MULTILINE)
-_DISKSHADOW = re.compile(r"^diskshadow=there\s*$", re.MULTILINE)
+_MOUNTED = re.compile(r"^[ \t]*\\DosDevices\\([A-Za-z]):[ \t]", re.MULTILINE)
+_MISSING = re.compile(r"^missing=([^\r\n]+)", re.MULTILINE)
+_ARCHITECTURE = re.compile(r"^architecture=([A-Za-z0-9 ]*)\r?$", re.MULTILINE)
+_DISKSHADOW = re.compile(r"^diskshadow=there[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,12 @@ def surroundings(output: bytes) -> Surroundings:
         frozenset(letter.upper() for letter in letters),
         _bits(" ".join(_ARCHITECTURE.findall(text)).upper().split()),
         _DISKSHADOW.search(text) is not None,
-        frozenset(_MISSING.findall(text)),
+        _missing(text),
     )
+
+
+def _missing(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in _MISSING.findall(text))
 
 
 def _bits(words: Sequence[str]) -> int:
@@ -59,7 +64,7 @@ def _bits(words: Sequence[str]) -> int:
 def prepare_failure(code: int, output: bytes, volumes: Sequence[Volume]) -> VsspcError:
     """Return the error for a failed job `prepare`."""
     if code == scripts.VOLUME_MISSING:
-        return missing_volumes(frozenset(_MISSING.findall(text_of(output))), volumes)
+        return missing_volumes(_missing(text_of(output)), volumes)
     if code == scripts.ACL_FAILED:
         return RemoteCommandFailed(f"the run's folder could not be closed to others (icacls): {tail(output)}")
     return RemoteCommandFailed(f"the job prepare ended with {code}: {tail(output)}")

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vsspc.windows.answers.console import text_of
+
+_JOB = re.compile(r"[a-z]{1,20}")
+_MOST = 20
+"""As many jobs, or volumes, as a report can name; the rest of a longer one says nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +53,22 @@ def release_report(content: bytes) -> ReleaseReport:
         firewall_gone=values.get("firewall") in (["0"], ["1"]),
         mapping_gone="held" not in values.get("mapping", []),
         copies_gone="held" not in values.get("copy", []),
-        markers_left=tuple(values.get("marker", [])),
-        jobs_left=tuple(values.get("job", [])),
+        markers_left=_few(_printable(one) for one in values.get("marker", [])),
+        jobs_left=_few(one if _JOB.fullmatch(one) else "of another name" for one in values.get("job", [])),
     )
 
 
 def still_making(settle_output: bytes) -> bool:
     """Given the output of `settle`, say whether the job `hold` still runs."""
     return "hold" in _values(settle_output).get("job", [])
+
+
+def _few(things: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(things))[:_MOST]
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:120])
 
 
 def _values(content: bytes) -> dict[str, list[str]]:

@@ -17,18 +17,22 @@ from vsspc.windows import scripts
 from vsspc.windows.answers.console import DEVICE, DOES_NOT_START, GUID, tail, text_of
 from vsspc.windows.hresult import error_for, error_for_returned
 
-_SET = re.compile(rf"^\s*SET\s+V?SHADOW_SET_ID=({GUID})\s*$", re.MULTILINE | re.IGNORECASE)
-_COPY = re.compile(rf"^\s*SET\s+V?SHADOW_ID_(\d{{1,3}})=({GUID})\s*$", re.MULTILINE | re.IGNORECASE)
-_DEVICE = re.compile(rf"^\s*SET\s+V?SHADOW_DEVICE_(\d{{1,3}})=({DEVICE})\s*$", re.MULTILINE | re.IGNORECASE)
+# No `\s` before what may be missing: it takes line ends too, and over a long run of them such an expression needs hours.
+_SETTING = r"^[ \t]*SET[ \t]+V?SHADOW_"
+_SET = re.compile(rf"{_SETTING}SET_ID=({GUID})[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
+_COPY = re.compile(rf"{_SETTING}ID_(\d{{1,3}})=({GUID})[ \t]*\r?$", re.MULTILINE | re.IGNORECASE | re.ASCII)
+_DEVICE = re.compile(rf"{_SETTING}DEVICE_(\d{{1,3}})=({DEVICE})[ \t]*\r?$", re.MULTILINE | re.IGNORECASE | re.ASCII)
 _HRESULT = re.compile(r"HRESULT\s*=\s*0x([0-9a-fA-F]{8})|code:\s*0x([0-9a-fA-F]{8})")
 _FAILING = re.compile(r"\b0x(8[0-9a-fA-F]{7})\b")
 _ADDING = re.compile(r"^- Adding volume \\\\\?\\Volume[^\[\r\n]*\[([^\]\r\n]+?)\\?\]", re.MULTILINE)
-_NO_VOLUME = re.compile(r"^- Parameter (.+?)\s+is expected to be a volume!|invalid parameter '([A-Z]:[^'\r\n]*)'", re.MULTILINE)
-_ORDERED = re.compile(r"^-> add volume (.+) alias vsspc_\d+\s*$", re.MULTILINE)
-_AFTER_ADDING = re.compile(r"^-> create\s*$", re.MULTILINE)
-_MARKER = re.compile(r"^marker=([^\r\n]+?)\s*$", re.MULTILINE)
+_NO_VOLUME = re.compile(
+    r"^- Parameter ([^\r\n]{1,200}?)[ \t]{1,4}is expected to be a volume!|invalid parameter '([A-Z]:[^'\r\n]*)'", re.MULTILINE
+)
+_ORDERED = re.compile(r"^-> add volume ([^\r\n]{1,200}) alias vsspc_\d{1,3}[ \t]*\r?$", re.MULTILINE)
+_AFTER_ADDING = re.compile(r"^-> create[ \t]*\r?$", re.MULTILINE)
+_MARKER = re.compile(r"^marker=([^\r\n]+)", re.MULTILINE)
 _LISTED = re.compile(rf"(?<!Volume)({GUID})|({DEVICE})")
-_OURS = re.compile(r"^vsspc-shadowcopy: (\{[^\r\n]{1,2000}\})\s*$", re.MULTILINE)
+_OURS = re.compile(r"^vsspc-shadowcopy: (\{[^\r\n]{1,2000}\})[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
