@@ -241,9 +241,10 @@ def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str
     modules = ", ".join(volume.module for volume in lease.volumes)
     took = time.monotonic() - began
     log.info("pre.done", run=lease.run, took=round(took, 3), live=lease.live)
+    plain = "" if config.host_table(client).encrypt else "NOT ENCRYPTED: "
     say(
         sys.stdout,
-        f"vsspc: {'the LIVE disk' if lease.live else 'shadow copy'} of {client} served as rsync module {modules} at"
+        f"vsspc: {plain}{'the LIVE disk' if lease.live else 'shadow copy'} of {client} served as rsync module {modules} at"
         f" {address}, proved; run {lease.run}, {took:.1f} s; details in {config.log_file}",
     )
 
@@ -261,7 +262,8 @@ def _post(config_path: str | None, sets: Sequence[str], client: str, address: st
     log.info("post.done", run=lease.run, state=lease.state.value, took=round(took, 3), live=lease.live)
     if lease.state is State.CLOSED:
         live = "LIVE: " if lease.live else ""
-        say(sys.stdout, f"vsspc: {live}nothing of run {lease.run} is left on {client}; {took:.1f} s")
+        plain = "" if config.host_table(client).encrypt else "NOT ENCRYPTED: "
+        say(sys.stdout, f"vsspc: {live}{plain}nothing of run {lease.run} is left on {client}; {took:.1f} s")
 
 
 def _status(config_path: str | None, as_json: bool, hosts: tuple[str, ...]) -> None:
