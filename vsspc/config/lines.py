@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Key = tuple[str, ...]
+_CLOSING = ("]", '"""', "'''")
 
 
 def lines_of_keys(text: str) -> dict[Key, int]:
@@ -41,6 +42,9 @@ def line_of(key: Key, lines: Mapping[Key, int]) -> int:
 def _statement(lines: list[str], begin: int) -> tuple[int, dict[str, Any]]:
     """Return where the statement that begins on a line ends, and what it says."""
     for end in range(begin + 1, len(lines) + 1):
+        # What is open after its first line ends with one of these; to try every line would take the square of their number.
+        if end > begin + 1 and not any(mark in lines[end - 1] for mark in _CLOSING):
+            continue
         try:
             return end, tomllib.loads("\n".join(lines[begin:end]))
         except tomllib.TOMLDecodeError:

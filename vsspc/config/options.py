@@ -17,7 +17,7 @@ def layer(option: str) -> Layer:
     """
     key, equals, text = option.partition("=")
     key, text = key.strip(), text.strip()
-    if not equals or not re.fullmatch(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", key, re.ASCII):
+    if not equals or not re.fullmatch(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){0,8}", key, re.ASCII):
         quoted = "; BackupPC passes quotes on, it wants none around an argument" if option[:1] in "'\"" else ""
         raise ValueError(f"write KEY=VALUE, like timeouts.snapshot=600s{quoted}")
     return Layer(shown(option), nested({tuple(key.split(".")): _value(text)}))

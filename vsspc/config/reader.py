@@ -22,6 +22,9 @@ from vsspc.core.secret import Secret
 from vsspc.core.settings import HostSettings, RetryTuning
 from vsspc.core.words import check_address, check_host_name
 
+_LIMIT = 1 << 20
+"""Bytes of the file: thousands of hosts with settings of their own."""
+_DEEPEST = 12
 _PATTERN = re.compile(r"[A-Za-z0-9._*?\[\]!-]{1,253}")
 
 
@@ -160,8 +163,12 @@ def _error(path: Path, found: Sequence[str]) -> ConfigError:
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = path.read_bytes().decode("utf-8")
-        return text, tomllib.loads(text)
+        with path.open("rb") as file:
+            content = file.read(_LIMIT + 1)
+        if len(content) > _LIMIT:
+            raise ConfigError(f"{path} is longer than {_LIMIT} bytes: it is no configuration of vsspc")
+        text = content.decode("utf-8")
+        raw = tomllib.loads(text)
     except FileNotFoundError:
         raise ConfigError(
             f"there is no configuration file {path}", advice="Write one, or name it with --config or VSSPC_CONFIG."
@@ -170,6 +177,18 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError; a number of 5000 digits
         raise ConfigError(f"{path} is not TOML: {error}") from None
+    if _is_deeper(raw, _DEEPEST):
+        raise ConfigError(f"{path} has tables within tables, more than {_DEEPEST} deep")
+    return text, raw
+
+
+def _is_deeper(raw: Mapping[str, Any], depth: int) -> bool:
+    """Say whether there are tables in tables deeper than that. (Keys with dots make them as deep as they are long.)"""
+    below: list[Any] = [raw]
+    for _ in range(depth):
+        below = [one for table in below for one in (table.values() if isinstance(table, dict) else table)]
+        below = [one for one in below if isinstance(one, (dict, list))]
+    return bool(below)
 
 
 def _check_file(raw: Mapping[str, Any]) -> list[Problem]:

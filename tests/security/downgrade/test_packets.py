@@ -83,10 +83,14 @@ def refused(site: Site, *, requests: Bend | None = None, answers: Bend | None = 
 
 
 def flipped(at: int, where: Callable[[bytes], int]) -> Bend:
-    """Turn over one bit of one message."""
+    """Turn over one bit of one message. One that says "wait" does not count: nothing of it is signed, and it tells nothing."""
+    counted = -1
 
     def bend(number: int, message: bytes) -> bytes | None:
-        if number != at:
+        nonlocal counted
+        waiting = message[:4] == PLAIN and message[8:12] == b"\x03\1\0\0" and message[16] & 0x2
+        counted += not waiting
+        if waiting or counted != at:
             return None
         position = where(message) % len(message)
         return message[:position] + bytes([message[position] ^ 0x10]) + message[position + 1 :]

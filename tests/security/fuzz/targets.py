@@ -36,7 +36,7 @@ from tests.security.hostile.test_state import session as session_text
 from tests.unit.lab_wire.support import FROM_SAMBA_4_17
 from tests.unit.lab_wire.test_lab_paexec_messages import settings_message
 from tests.unit.windows.test_answers import SETVAR
-from vsspc import config
+from vsspc import config, status
 from vsspc.adapters import foreign
 from vsspc.adapters.listing import entries
 from vsspc.adapters.protection import Protection, Unprotected, check
@@ -146,12 +146,13 @@ def _translated(work: Callable[[], object]) -> None:
 
 
 def lease(data: bytes) -> None:
-    """A lease; what is read is written again as it was."""
+    """A lease; what is read is written again as it was, and shown."""
     try:
         found = lease_from(data)
     except (*_LEASE_TROUBLE, LeaseTooNew):
         return
     assert lease_from(lease_bytes(found)) == found
+    assert all(line.isprintable() for line in status.words(found).splitlines())
 
 
 def session(data: bytes) -> None:

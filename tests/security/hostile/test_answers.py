@@ -1,4 +1,4 @@
-"""What jobs on the host wrote, made up to cost time: as long as we read (in `make test` an eighth of that), and read in
+"""What jobs on the host wrote, made up to cost time: as long as we read (in `make test` a sixteenth of that), and read in
 a moment.
 
 Each text is one on which an earlier expression of ours, or its like, took minutes: repeated separators before something
@@ -48,7 +48,7 @@ BEGINNINGS = [
     *(b"-> add volume ", b"-> create", b"SET SHADOW_ID_1=", b"SET SHADOW_DEVICE_1=", b"HRESULT"),
     *(b"vsspc-shadowcopy: {", b"ERROR: Selected writer '", b"{", GUID, b"(C:)\\\\?\\Volume" + GUID + b"\\ "),
 ]
-SIZE = OUTPUT_LIMIT if VARIABLE in os.environ else OUTPUT_LIMIT // 8
+SIZE = OUTPUT_LIMIT if VARIABLE in os.environ else OUTPUT_LIMIT // 16
 FILLINGS = [b" ", b"\t", b"\n", b"\r\n", b"\r", b"\x0b", b"a ", b" a", b"}", b"[", b"{", b"\\", b"\\a", b"(", b"1", b"1,", b"=", b"\xff"]
 
 
@@ -75,4 +75,4 @@ def test_no_output_keeps_a_reader_busy(reader: str, beginning: bytes) -> None:
                 if type(error).__module__ != "vsspc.core.errors":
                     raise
 
-    survive(read_all, seconds=30 if VARIABLE in os.environ else 3)
+    survive(read_all, seconds=30 if VARIABLE in os.environ else 2)

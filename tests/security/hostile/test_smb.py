@@ -119,9 +119,9 @@ def _bent(number: int, bend: Callable[[bytes], bytes]) -> Callable[[_Connection,
 
 
 def _chosen() -> list[tuple[int, str]]:
-    """Every third for `make security`, every 13th for `make test`: with VSSPC_EVERY_ANSWER all (five minutes)."""
+    """Every third for `make security`, every 29th for `make test`: with VSSPC_EVERY_ANSWER all (five minutes)."""
     cases = [(number, name) for number in range(ANSWERS) for name in BENDS]
-    return cases[:: 1 if "VSSPC_EVERY_ANSWER" in os.environ else 3 if VARIABLE in os.environ else 13]
+    return cases[:: 1 if "VSSPC_EVERY_ANSWER" in os.environ else 3 if VARIABLE in os.environ else 29]
 
 
 def test_the_session_itself_is_as_long_as_is_said(host: SambaHost) -> None:
@@ -135,7 +135,7 @@ def test_the_session_itself_is_as_long_as_is_said(host: SambaHost) -> None:
 
     with patch.object(_Connection, "_decrypt", counting):
         session(host, 10)
-    assert ANSWERS - 4 <= len(counted) <= ANSWERS + 4
+    assert len(counted) >= ANSWERS - 4  # more where the service's pipe was waited for
 
 
 @pytest.mark.parametrize(("number", "name"), _chosen())
