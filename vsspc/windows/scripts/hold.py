@@ -17,7 +17,7 @@ from vsspc.windows.names import (
     Names,
 )
 from vsspc.windows.scripts.engines import RECORD, Making
-from vsspc.windows.scripts.language import MARKER_FAILED, SYSTEM, crlf, job
+from vsspc.windows.scripts.language import CLOSE, MARKER_FAILED, SYSTEM, crlf, job
 from vsspc.windows.scripts.verify import verified
 
 TICK_SECONDS = 1
@@ -34,14 +34,20 @@ def hold(names: Names, roots: Sequence[str], nonce: str, making: Making, service
     """
     body = list(making.probe)
     for root in roots:
-        marker = names.marker(root, BEFORE)
+        marker, folder = names.marker(root, BEFORE), rf'"{root}\{names.marker_folder}"'
+        failed = [f"if errorlevel 1 echo marker={root}", f"if errorlevel 1 exit /b {MARKER_FAILED}"]
         body += [
-            rf'md "{root}\{names.marker_folder}"',
+            f"md {folder}",
+            # What is made in a volume's root every user may change (Windows' default): put a link there, into which we
+            # then write as LocalSystem. Closed first, looked at then: nobody can do so any more.
+            rf'"{SYSTEM}\icacls.exe" {folder} {CLOSE} >nul',
+            *failed,
+            rf'"{SYSTEM}\fsutil.exe" reparsepoint query {folder} >nul',
+            *(line.replace("if ", "if not ", 1) for line in failed),
             f'>"{marker}" echo {nonce}',
             # On a full disk the file is there, and empty.
             rf'"{SYSTEM}\find.exe" "{nonce}" "{marker}" >nul',
-            f"if errorlevel 1 echo marker={root}",
-            f"if errorlevel 1 exit /b {MARKER_FAILED}",
+            *failed,
         ]
     body += [*making.make, "call release.cmd", "exit /b %rc%"]
     body = [f"if exist {STOP} exit /b 0", *verified(making.programs, body)]
