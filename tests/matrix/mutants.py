@@ -176,10 +176,10 @@ def _late_discard() -> Iterator[None]:
         yield
 
 
-def _late_record(old: Around, site: Site, run: str, name: str, text: str) -> None:
+def _late_record(old: Around, site: Site, run: str, name: str, data: bytes) -> None:
     """The snippet's line that records a persistent shadow copy comes after all others."""
-    record = re.compile(r" +Add-Content -LiteralPath \$order\.record[^\n]*\n")
-    old(site, run, name, record.sub("", text) + "".join(record.findall(text)))
+    record = re.compile(rb" +Add-Content -LiteralPath \$order\.record[^\n]*\n")
+    old(site, run, name, record.sub(b"", data) + b"".join(record.findall(data)))
 
 
 def _discard_without(words: str) -> Callable[[], AbstractContextManager[object]]:
@@ -232,7 +232,7 @@ MUTANTS = (
     Mutant("the firewall rule stays", _in_place(scripts, "release", _without_netsh), _scene("post"), "next run"),
     Mutant("what is left is not looked at", _in_place(ReleaseReport, "left", lambda *args: []),
            _scene("stuck"), "leak"),
-    Mutant("a persistent copy is used before it is recorded", _in_place(jobs, "put", _late_record),
+    Mutant("a persistent copy is used before it is recorded", _in_place(jobs, "put_once", _late_record),
            _kinds("pre", "pre", list(KILLS), "wmi"), "record"),
     Mutant("what deletes a persistent copy comes after it", _late_discard, _kinds("pre", "sweep", list(KILLS), "wmi"),
            "leak"),

@@ -8,7 +8,7 @@ from datetime import timedelta
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DaemonNotReady, DaemonNotStarted, PortTaken, RemoteFileMissing, VsspcError, WrongContent
 from vsspc.core.words import Kind, Module, Purpose, Resource
-from vsspc.resources import jobs
+from vsspc.resources import jobs, runfolder
 from vsspc.resources.proof import prove
 from vsspc.resources.site import Site
 from vsspc.resources.waiting import FIRST, MOST
@@ -35,14 +35,13 @@ def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings,
     """
     settings, ports = site.settings, site.settings.rsync_ports(run)
     password = settings.rsync_password.reveal() if settings.rsync_password else site.token(24)
-    jobs.put(site, run, SECRETS, secrets_file(settings.rsync_user, password))
     if settings.firewall:
         site.intend(Resource(Kind.FIREWALL_RULE, run))
     site.intend(Resource(Kind.DAEMON, run))
     for tried, port in enumerate(ports):
         told = DaemonSettings(port=port, user=settings.rsync_user, client=site.transport.local_address)
         try:
-            _start(site, run, told, modules, seen, again=tried > 0)
+            _start(site, run, told, password, modules, seen, again=tried > 0)
             _await_proof(site, run, told, password, live=live)
             break
         except PortTaken:
@@ -72,12 +71,20 @@ def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings,
 
 
 def _start(
-    site: Site, run: str, told: DaemonSettings, modules: Sequence[Module], seen: Surroundings, *, again: bool
+    site: Site,
+    run: str,
+    told: DaemonSettings,
+    password: str,
+    modules: Sequence[Module],
+    seen: Surroundings,
+    *,
+    again: bool,
 ) -> None:
     """Start the daemon's job; `again`, after one that found its port taken, without what that one has left."""
     names = Names(run)
     if again:
         site.transport.delete(names.path(DAEMON_LOG))  # it says what happened to the other one
+    jobs.put(site, run, SECRETS, secrets_file(told.user, password))
     jobs.put(site, run, "rsyncd.conf", rsyncd_conf(names, told, modules, system_root=seen.system_root))
     script = scripts.serve(
         names,
@@ -85,6 +92,7 @@ def _start(
         port=told.port,
         client=told.client,
         firewall=site.settings.firewall,
+        programs=runfolder.daemon_hashes(site, run),
         again=again,
     )
     jobs.start(site, run, "serve", script)

@@ -5,18 +5,22 @@ No run holds a pipe to the host, so none can hang on one; a lost session can be 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from importlib.resources import files
 
 from vsspc.core.errors import RemoteFileMissing
 from vsspc.resources import service
 from vsspc.resources.site import Site
 from vsspc.resources.waiting import poll
 from vsspc.windows import scripts
-from vsspc.windows.answers import exit_code
+from vsspc.windows.answers import changed, check_unchanged, exit_code
 from vsspc.windows.names import Names
 
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of a job's output that are read; a hostile host may offer more."""
+
+_PROGRAM_LIMIT = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,36 @@ def put(site: Site, run: str, name: str, text: str) -> None:
 
 
 def put_once(site: Site, run: str, name: str, data: bytes) -> None:
-    """Write a program into the run's folder, unless this session has done so."""
+    """Write a program into the run's folder, unless this session has done so. Its hash is remembered for `verified`."""
     path = Names(run).path(name)
     if path not in site.uploaded:
         site.transport.put(path, data)
         site.uploaded.add(path)
+    site.programs[name] = hashlib.sha256(data).hexdigest()
+
+
+def put_snippet(site: Site, run: str, name: str) -> None:
+    """Write a PowerShell snippet of ours into the run's folder."""
+    text = files("vsspc.windows").joinpath(name).read_text("ascii")
+    put_once(site, run, name, text.replace("\n", "\r\n").encode("ascii"))
+
+
+def hashes(site: Site, run: str, *names: str) -> dict[str, str]:
+    """Return what these programs of the run's folder must have, for the job that runs them, and verifies them before.
+
+    Where the host cannot do that they are read back here instead. Raise PayloadBlocked.
+    """
+    wanted = {name: site.programs[name] for name in names}
+    if site.host_verifies:
+        return wanted
+    for name, digest in wanted.items():
+        try:
+            found = site.transport.get(Names(run).path(name), _PROGRAM_LIMIT)
+        except RemoteFileMissing:
+            continue  # cannot be run; what comes of that the job tells
+        if hashlib.sha256(found).hexdigest() != digest:
+            raise changed(name)
+    return {}
 
 
 def start(site: Site, run: str, job: str, script: str) -> int:
@@ -51,7 +80,9 @@ def start(site: Site, run: str, job: str, script: str) -> int:
 
 
 def result(site: Site, run: str, job: str) -> JobResult | None:
-    """Return the job's result, or None while it runs."""
+    """Return the job's result, or None while it runs. Raise PayloadBlocked when it found a program of ours changed, and
+    ran nothing.
+    """
     names = Names(run)
     try:
         code = exit_code(site.transport.get(names.path(f"{job}.rc"), 64))
@@ -61,6 +92,7 @@ def result(site: Site, run: str, job: str) -> JobResult | None:
         output = site.transport.get(names.path(f"{job}.out"), OUTPUT_LIMIT)
     except RemoteFileMissing:
         output = b""
+    check_unchanged(code, output)
     return JobResult(code, output)
 
 

@@ -8,8 +8,6 @@ directory link does it. Whether any of it works is for the proof of content to s
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 from vsspc.core.errors import MappingConflict
 from vsspc.core.words import Kind, Mapping, Module, Resource, ShadowSet
 from vsspc.resources import jobs
@@ -18,6 +16,8 @@ from vsspc.windows import scripts
 from vsspc.windows.answers import Surroundings, free_letters, map_failure
 from vsspc.windows.names import Names
 from vsspc.windows.scripts import Way
+
+_PROGRAMS = {Way.DOSDEV: [r"bin\dosdev.exe"], Way.POWERSHELL: ["dosdevice.ps1"], Way.LINK: []}
 
 
 def acquire(site: Site, run: str, shadow_set: ShadowSet, seen: Surroundings) -> tuple[Module, ...]:
@@ -59,12 +59,12 @@ def _map(site: Site, run: str, tried: list[tuple[Way, tuple[Mapping, ...]]]) -> 
     if way is Way.DOSDEV:
         jobs.put_once(site, run, r"bin\dosdev.exe", site.bundle.files["dosdev.exe"])
     if way is Way.POWERSHELL:
-        snippet = files("vsspc.windows").joinpath("dosdevice.ps1").read_text("ascii")
-        jobs.put(site, run, "dosdevice.ps1", snippet.replace("\n", "\r\n"))
+        jobs.put_snippet(site, run, "dosdevice.ps1")
         for action in ("define", "remove"):
             jobs.put(site, run, f"{action}.json", scripts.device_order(action, mappings))
     jobs.put(site, run, "unmap.cmd", scripts.unmap(names, tried))
     site.intend(Resource(Kind.MAPPING, run))
-    done = jobs.run_job(site, run, "map", scripts.map_job(names, way, mappings, again=len(tried) > 1))
+    programs = jobs.hashes(site, run, *(name for one, _ in tried for name in _PROGRAMS[one]))
+    done = jobs.run_job(site, run, "map", scripts.map_job(names, way, mappings, programs=programs, again=len(tried) > 1))
     if done.code != 0:
         raise map_failure(done.code, done.output, way)

@@ -43,7 +43,9 @@ def make(site: Site, run: str, volumes: Sequence[Volume]) -> Surroundings:
     done = jobs.run_job(site, run, "prepare", scripts.prepare(volumes))
     if done.code != 0:
         raise prepare_failure(done.code, done.output, volumes)
-    return surroundings(done.output)
+    seen = surroundings(done.output)
+    site.host_verifies = seen.has_certutil
+    return seen
 
 
 def leave_out(site: Site, volume: Volume, why: str) -> None:
@@ -54,11 +56,19 @@ def leave_out(site: Site, volume: Volume, why: str) -> None:
 
 def upload_daemon(site: Site, run: str) -> None:
     """Upload rsync and its libraries, once: done while Windows makes the shadow copy, so that it costs no time."""
-    names = Names(run)
-    for name, data in site.bundle.daemon_files.items():
-        target = names.daemon_image if name == "rsync.exe" else name
-        jobs.put_once(site, run, rf"bin\{target}", data)
+    for name, data in _daemon_programs(site, run).items():
+        jobs.put_once(site, run, name, data)
     jobs.put_once(site, run, r"etc\fstab", scripts.FSTAB.encode("ascii"))
+
+
+def daemon_hashes(site: Site, run: str) -> dict[str, str]:
+    """Return what rsync and its libraries must have, for the job that runs them."""
+    return jobs.hashes(site, run, *_daemon_programs(site, run))
+
+
+def _daemon_programs(site: Site, run: str) -> dict[str, bytes]:
+    own = {"rsync.exe": Names(run).daemon_image}
+    return {rf"bin\{own.get(name, name)}": data for name, data in site.bundle.daemon_files.items()}
 
 
 def release(site: Site, resource: Resource) -> None:

@@ -19,7 +19,8 @@ class Site:
     this server's name in owner files; with `dismiss` the hold of another server ends.
     `volumes` are those that this run serves: of the settings' the optional ones may be missing. `below` is the folder of
     each that a restore writes to, with a backslash before it; empty where the whole volume is meant. `services` remembers
-    the service that this session installed for a run, `uploaded` which programs it has put there.
+    the service that this session installed for a run, `uploaded` which programs it has put there, `programs` the SHA-256
+    of each by its name in the run's folder; `host_verifies`: the host can compute such.
     """
 
     settings: HostSettings
@@ -39,6 +40,8 @@ class Site:
     below: str = ""
     services: dict[str, str] = field(default_factory=dict)
     uploaded: set[str] = field(default_factory=set)
+    programs: dict[str, str] = field(default_factory=dict)
+    host_verifies: bool = True
 
     def root_of(self, volume: Volume) -> str:
         """Return the live folder that stands for a volume in this run, where the markers lie: `C:`, `C:\\Restored\\<run>`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.fakes.descriptors import (
     ADA,
@@ -127,3 +129,10 @@ def test_each_folder_of_a_run_is_closed_from_its_first_moment(world: World) -> N
     folders = {path for path in world.host.folders if path.startswith("vsspc") and "-" not in path}
     assert folders >= {"vsspc", r"vsspc\runs", rf"vsspc\runs\{run}", rf"vsspc\runs\{run}\bin"}
     assert {world.host.descriptors[rf"C:\Windows\{path}"] for path in folders} == {CLOSED}
+
+
+@given(st.binary(max_size=200), st.integers(0, len(INHERITED)), st.binary(max_size=4))
+def test_whatever_the_host_says_of_a_folder_is_read_or_objected_to(noise: bytes, at: int, some: bytes) -> None:
+    for data in (noise, INHERITED[:at] + some + INHERITED[at + len(some) :], INHERITED[:at]):
+        assert objection(data) is None or isinstance(objection(data), str)
+    assert objection(INHERITED[:at]) is not None or at == len(INHERITED)

@@ -194,9 +194,9 @@ def test_the_command_line_is_the_same_whatever_the_data(action: str) -> None:
         device = rf"\\?\GLOBALROOT\Device\HarddiskVolumeShadowCopy{number}"
         mappings = [Mapping(ShadowCopy(Volume("C:"), "{0}", device), "B:")]
         unmap = scripts.unmap(names, [(Way.POWERSHELL, mappings)])
-        script = scripts.map_job(names, Way.POWERSHELL, mappings, again=False) if action == "define" else unmap
-        lines = [line for line in script.splitlines() if "powershell" in line.lower()]
-        assert [line.removesuffix(" >nul 2>&1") for line in lines] == [expected]
+        script = scripts.map_job(names, Way.POWERSHELL, mappings, programs={}, again=False) if action == "define" else unmap
+        lines = [line for line in script.splitlines() if "powershell.exe" in line.lower()]
+        assert [line.removeprefix("if exist powershell.txt ").removesuffix(" >nul 2>&1") for line in lines] == [expected]
 
 
 # The checks themselves.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -51,7 +52,7 @@ GIVEN = re.compile(r"vss_shadow_set|vsspc_[1-9]\d*|making")
 CODES = {
     value: name
     for name, value in vars(scripts).items()
-    if isinstance(value, int) and re.fullmatch(r"[A-Z_]+_(?:FAILED|MISSING|MAPPED|SWITCH|LINK|OPEN)", name)
+    if isinstance(value, int) and re.fullmatch(r"[A-Z_]+_(?:FAILED|MISSING|MAPPED|SWITCH|LINK|OPEN|CHANGED)", name)
 }
 """Our own exit codes, as vsspc.windows.scripts names them."""
 
@@ -68,7 +69,8 @@ VOCABULARY = {
     "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
     "vshadow, dosdev, rsync, ping, netstat": "nw wx script exec e daemon no detach config n",
     "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
-    " architecture there diskshadow missing copy job map serve hold making vshadow vsspc made folder parent target",
+    " architecture there diskshadow missing copy job map serve hold making vshadow certutil works vsspc made folder parent target"
+    " changed file",
 }
 """Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())
@@ -214,10 +216,13 @@ def rendered(
     """Return every script that vsspc.windows.scripts makes of these parameters, by name."""
     names, volumes = Names(run), [copy.volume for copy in copies]
     makings = {
-        "vshadow": scripts.vshadow(names, volumes, writers=False, exclude=exclude),
+        "vshadow": replace(
+            scripts.vshadow(names, volumes, writers=False, exclude=exclude),
+            programs={rf"bin\{names.requester_image}": DIGEST},
+        ),
         "vshadow with writers": scripts.vshadow(names, volumes, writers=True, exclude=exclude),
         "diskshadow": scripts.diskshadow(volumes),
-        "wmi": scripts.shadowcopy(),
+        "wmi": replace(scripts.shadowcopy(), programs={"shadowcopy.ps1": DIGEST}),
         "live": scripts.live(),
         "restoring": scripts.restoring(rf"{volumes[0].name}\Restored Files", rf"{volumes[0].name}\Restored Files\{run}"),
     }
@@ -240,12 +245,20 @@ def rendered(
     links = [Mapped(copy, names.link(copy.volume.name)) for copy in copies]
     tried = [(way, links if way is Way.LINK else letters) for way in Way]
     for way, mappings in tried:
-        made[f"map, {way.name}"] = scripts.map_job(names, way, mappings, again=way is not Way.DOSDEV)
+        made[f"map, {way.name}"] = scripts.map_job(
+            names, way, mappings, programs={r"bin\dosdev.exe": DIGEST}, again=way is not Way.DOSDEV
+        )
         made[f"unmap, {way.name}"] = scripts.unmap(names, [(way, mappings)])
     made["unmap, all"] = scripts.unmap(names, tried)
     for firewall, again in ((True, False), (True, True), (False, False)):
         made[f"serve, firewall={firewall}, again={again}"] = scripts.serve(
-            names, system_root=system_root, port=port, client=client, firewall=firewall, again=again
+            names,
+            system_root=system_root,
+            port=port,
+            client=client,
+            firewall=firewall,
+            programs={rf"bin\{names.daemon_image}": DIGEST, r"bin\cygwin1.dll": DIGEST[::-1]},
+            again=again,
         )
     return made
 
@@ -310,7 +323,7 @@ def test_every_script_is_in_order_whatever_the_parameters(
 
 
 def test_every_exit_code_of_ours_is_one_of_its_own_and_far_from_those_of_programs() -> None:
-    assert len(set(CODES.values())) == len(CODES) == 11
+    assert len(set(CODES.values())) == len(CODES) == 12
     assert all(200 < code < 256 for code in CODES)
     used = {int(code) for text in PLAIN.values() for code in re.findall(r"(?:exit /b |set rc=)(\d+)", text)}
     assert used - {0} == set(CODES)

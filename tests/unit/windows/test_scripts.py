@@ -39,7 +39,8 @@ HELD = {
     for name, making in MAKINGS.items()
 }
 RELEASE = scripts.release(NAMES, ROOTS, VSHADOW)
-SERVE = scripts.serve(NAMES, system_root=r"C:\Windows", port=10873, client="192.0.2.1", firewall=True)
+PROGRAMS = {rf"bin\{NAMES.daemon_image}": "0" * 64, r"bin\cygwin1.dll": "1" * 64}
+SERVE = scripts.serve(NAMES, system_root=r"C:\Windows", port=10873, client="192.0.2.1", firewall=True, programs=PROGRAMS)
 
 
 def _diskshadow(*, writers: bool) -> list[str]:
@@ -144,7 +145,7 @@ def test_letters_are_removed_by_exact_match_only() -> None:
 
 
 def test_a_link_lies_on_its_own_volume_ends_with_a_backslash_and_is_never_removed_recursively() -> None:
-    made = scripts.map_job(NAMES, Way.LINK, LINKS, again=True)
+    made = scripts.map_job(NAMES, Way.LINK, LINKS, programs={}, again=True)
     link = r"D:\vsspc-0123456789ab\vol"
     assert rf'mklink /D "{link}" \\?\GLOBALROOT\Device\HarddiskVolumeShadowCopy4\{chr(13)}' in made
     assert rf'if not exist "{link}\vsspc-0123456789ab\before.txt" exit /b 222' in made
@@ -237,7 +238,7 @@ def test_the_firewall_rule_is_for_our_program_our_port_and_this_server_only() ->
 
 
 def test_a_rule_for_another_port_goes_before_the_next_one_is_added() -> None:
-    again = scripts.serve(NAMES, system_root=r"C:\Windows", port=1, client="192.0.2.1", firewall=True, again=True)
+    again = scripts.serve(NAMES, system_root=r"C:\Windows", port=1, client="192.0.2.1", firewall=True, programs={}, again=True)
     verbs = re.findall(r"netsh\.exe\" advfirewall firewall (\w+) rule name=\"(vsspc-0123456789ab)\"", again)
     assert verbs == [("delete", "vsspc-0123456789ab"), ("add", "vsspc-0123456789ab")]
 

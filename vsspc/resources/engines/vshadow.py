@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vsspc.core.words import ShadowSet
 from vsspc.resources import jobs
@@ -32,8 +32,10 @@ class Vshadow:
     def prepare(self, site: Site, run: str, seen: Surroundings) -> Making:
         """Upload vshadow under a name of the run's own."""
         names, settings = Names(run), site.settings
-        jobs.put_once(site, run, rf"bin\{names.requester_image}", site.bundle.files["vshadow.exe"])
-        return scripts.vshadow(names, site.volumes, writers=settings.writers, exclude=settings.exclude_writers)
+        program = rf"bin\{names.requester_image}"
+        jobs.put_once(site, run, program, site.bundle.files["vshadow.exe"])
+        making = scripts.vshadow(names, site.volumes, writers=settings.writers, exclude=settings.exclude_writers)
+        return replace(making, programs=jobs.hashes(site, run, program))
 
     def read(self, site: Site, run: str) -> ShadowSet:
         """Read vshadow's -script file: its output comes at its end only."""

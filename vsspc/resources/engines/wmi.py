@@ -6,8 +6,7 @@ those that are recorded; after a restart of the host too, since record and scrip
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.resources import files
+from dataclasses import dataclass, replace
 
 from vsspc.core.words import ShadowSet
 from vsspc.resources import jobs
@@ -35,12 +34,11 @@ class Wmi:
 
     def prepare(self, site: Site, run: str, seen: Surroundings) -> Making:
         """Upload the snippet, its orders, and the script that deletes what it makes: before there is anything."""
-        snippet = files("vsspc.windows").joinpath("shadowcopy.ps1").read_text("ascii")
-        jobs.put(site, run, "shadowcopy.ps1", snippet.replace("\n", "\r\n"))
+        jobs.put_snippet(site, run, "shadowcopy.ps1")
         for action in ("delete", "create"):
             jobs.put(site, run, f"{action}.json", scripts.shadowcopy_order(action, site.volumes))
         jobs.put(site, run, "discard.cmd", scripts.discard())
-        return scripts.shadowcopy()
+        return replace(scripts.shadowcopy(), programs=jobs.hashes(site, run, "shadowcopy.ps1"))
 
     def read(self, site: Site, run: str) -> ShadowSet:
         """Read the snippet's lines, while the job that holds the shadow copies goes on."""

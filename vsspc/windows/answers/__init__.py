@@ -18,12 +18,15 @@ from vsspc.windows.answers.snapshot import (
     shadowcopy_failure,
     vshadow_failure,
 )
+from vsspc.windows.answers.verify import changed, check_unchanged
 
 __all__ = [
     "HoldFailure",
     "ReleaseReport",
     "Surroundings",
+    "changed",
     "check_closed",
+    "check_unchanged",
     "diskshadow_failure",
     "exit_code",
     "folder_failure",

@@ -18,6 +18,7 @@ _MOUNTED = re.compile(r"^[ \t]*\\DosDevices\\([A-Za-z]):[ \t]", re.MULTILINE)
 _MISSING = re.compile(r"^missing=([^\r\n]+)", re.MULTILINE)
 _ARCHITECTURE = re.compile(r"^architecture=([A-Za-z0-9 ]*)\r?$", re.MULTILINE)
 _DISKSHADOW = re.compile(r"^diskshadow=there[ \t]*\r?$", re.MULTILINE)
+_CERTUTIL = re.compile(r"^certutil=works[ \t]*\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Surroundings:
     used_letters: frozenset[str]
     bits: int = 0
     has_diskshadow: bool = False
+    has_certutil: bool = False
     missing: frozenset[str] = frozenset()
 
 
@@ -46,6 +48,7 @@ def surroundings(output: bytes) -> Surroundings:
         frozenset(letter.upper() for letter in letters),
         _bits(" ".join(_ARCHITECTURE.findall(text)).upper().split()),
         _DISKSHADOW.search(text) is not None,
+        _CERTUTIL.search(text) is not None,
         _missing(text),
     )
 

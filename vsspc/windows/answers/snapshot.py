@@ -119,7 +119,8 @@ def marker_failure(output: bytes, volumes: Sequence[Volume]) -> HoldFailure:
     """Return the failure of a job `hold` that could not write into a volume's root."""
     volume = _volume_of(_MARKER, output, volumes)
     where = f"the root of {volume.name}" if volume else "the root of a volume"
-    return HoldFailure(VolumeUnsupported(f"a file cannot be made in {where}: {tail(output)}"), volume)
+    what = "a folder that is closed to others, with a file of ours,"
+    return HoldFailure(VolumeUnsupported(f"{what} cannot be made in {where}: {tail(output)}"), volume)
 
 
 def live_failure(code: int, output: bytes) -> HoldFailure:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vsspc.core.words import Volume
 from vsspc.windows.names import COPY_IDS, DEVICES, SETVAR, Names
 from vsspc.windows.scripts.language import NO_WRITERS_SWITCH, POWERSHELL, SYSTEM, crlf
+from vsspc.windows.scripts.verify import Programs
 
 RECORD = "copies.json"
 """Where the snippet writes the id of each persistent shadow copy as soon as there is one; gone when they are."""
@@ -21,13 +22,14 @@ RECORD = "copies.json"
 @dataclass(frozen=True, slots=True)
 class Making:
     """Lines of scripts: of `hold` before anything is made (`probe`) and to make it (`make`), of `held` (`tell`), and of
-    `release` (`undo`: what `probe` made).
+    `release` (`undo`: what `probe` made). `programs` are those of ours that they run.
     """
 
     make: tuple[str, ...]
     probe: tuple[str, ...] = ()
     tell: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
+    programs: Programs = field(default_factory=dict)
 
 
 def vshadow(names: Names, volumes: Sequence[Volume], *, writers: bool, exclude: Sequence[str]) -> Making:

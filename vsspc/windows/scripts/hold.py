@@ -17,7 +17,8 @@ from vsspc.windows.names import (
     Names,
 )
 from vsspc.windows.scripts.engines import RECORD, Making
-from vsspc.windows.scripts.language import MARKER_FAILED, SYSTEM, crlf, job
+from vsspc.windows.scripts.language import CLOSE, MARKER_FAILED, SYSTEM, crlf, job
+from vsspc.windows.scripts.verify import verified
 
 TICK_SECONDS = 1
 """One turn of the holder's watch loop: `ping -n 2` waits one second between its two echoes."""
@@ -31,18 +32,25 @@ def hold(names: Names, roots: Sequence[str], nonce: str, making: Making, service
     One that comes to run only after it was told to stop makes nothing. `roots` are the folders where the markers lie: the
     volumes themselves (`C:`), or the folder of a restore. `service` is the one that starts the run's jobs.
     """
-    body = [f"if exist {STOP} exit /b 0", *making.probe]
+    body = list(making.probe)
     for root in roots:
-        marker = names.marker(root, BEFORE)
+        marker, folder = names.marker(root, BEFORE), rf'"{root}\{names.marker_folder}"'
+        failed = [f"if errorlevel 1 echo marker={root}", f"if errorlevel 1 exit /b {MARKER_FAILED}"]
         body += [
-            rf'md "{root}\{names.marker_folder}"',
+            f"md {folder}",
+            # What is made in a volume's root every user may change (Windows' default): put a link there, into which we
+            # then write as LocalSystem. Closed first, looked at then: nobody can do so any more.
+            rf'"{SYSTEM}\icacls.exe" {folder} {CLOSE} >nul',
+            *failed,
+            rf'"{SYSTEM}\fsutil.exe" reparsepoint query {folder} >nul',
+            *(line.replace("if ", "if not ", 1) for line in failed),
             f'>"{marker}" echo {nonce}',
             # On a full disk the file is there, and empty.
             rf'"{SYSTEM}\find.exe" "{nonce}" "{marker}" >nul',
-            f"if errorlevel 1 echo marker={root}",
-            f"if errorlevel 1 exit /b {MARKER_FAILED}",
+            *failed,
         ]
     body += [*making.make, "call release.cmd", "exit /b %rc%"]
+    body = [f"if exist {STOP} exit /b 0", *verified(making.programs, body)]
     # Nobody came back for the run: its service goes too (which is there if pre was killed), its folder, our owner file,
     # and the folders above if they are empty. The folder goes on one line with `exit`, since the script that cmd would go
     # on reading is gone then. The owner file goes after the run, so that no other server begins before. A program that

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from vsspc.core.words import Mapping
 from vsspc.windows.names import BEFORE, Names
 from vsspc.windows.scripts.language import DEFINE_FAILED, NOT_MAPPED, POWERSHELL, crlf, job
+from vsspc.windows.scripts.verify import Programs, verified
 
 
 class Way(enum.Enum):
@@ -20,9 +21,10 @@ class Way(enum.Enum):
 
     def map(self, mappings: Sequence[Mapping]) -> list[str]:
         """Return the lines that make all of them."""
+        begin = [f">{self._begun} echo mapping", f"if not exist {self._begun} exit /b {DEFINE_FAILED}"]
         if self is Way.POWERSHELL:
-            return [f"{POWERSHELL} -File dosdevice.ps1 define.json", f"if errorlevel 1 exit /b {DEFINE_FAILED}"]
-        lines = []
+            return [*begin, f"{POWERSHELL} -File dosdevice.ps1 define.json", f"if errorlevel 1 exit /b {DEFINE_FAILED}"]
+        lines = [] if self is Way.LINK else begin
         for one in mappings:
             # The backslash at the end is needed: without it the link's root cannot be listed (restic issue 2708).
             link = f'mklink /D "{one.path}" {one.copy.device}\\'
@@ -33,10 +35,16 @@ class Way(enum.Enum):
     def unmap(self, mappings: Sequence[Mapping]) -> list[str]:
         """Return the lines that remove exactly our definitions and links: no other of a letter, nothing behind a link."""
         if self is Way.POWERSHELL:
-            return [f"{POWERSHELL} -File dosdevice.ps1 remove.json >nul 2>&1"]
+            return [f"if exist {self._begun} {POWERSHELL} -File dosdevice.ps1 remove.json >nul 2>&1"]
         if self is Way.LINK:
             return [f'rd "{one.path}" >nul 2>&1' for one in mappings]
-        return [rf"bin\dosdev.exe -r -d -e {one.path} {raw(one.copy.device)} >nul 2>&1" for one in mappings]
+        remove = rf"if exist {self._begun} bin\dosdev.exe -r -d -e"
+        return [f"{remove} {one.path} {raw(one.copy.device)} >nul 2>&1" for one in mappings]
+
+    @property
+    def _begun(self) -> str:
+        """The file that says that our program was verified, and may have defined something."""
+        return f"{self.name.lower()}.txt"
 
 
 def raw(device: str) -> str:
@@ -50,13 +58,13 @@ def device_order(action: str, mappings: Sequence[Mapping]) -> str:
     return json.dumps({"action": action, "devices": devices}) + "\r\n"
 
 
-def map_job(names: Names, way: Way, mappings: Sequence[Mapping], *, again: bool) -> str:
+def map_job(names: Names, way: Way, mappings: Sequence[Mapping], *, programs: Programs, again: bool) -> str:
     """Return the job that maps each shadow copy, and checks that the snapshot is seen through it.
 
-    `again`: another way was tried before, and what is left of it goes first.
+    `programs` are those of ours that it runs. `again`: another way was tried before, and what is left of it goes first.
     """
     checks = [f"if not exist {_marker(names, one)} exit /b {NOT_MAPPED}" for one in mappings]
-    return job("map", [*(["call unmap.cmd"] if again else []), *way.map(mappings), *checks])
+    return job("map", verified(programs, [*(["call unmap.cmd"] if again else []), *way.map(mappings), *checks]))
 
 
 def unmap(names: Names, tried: Sequence[tuple[Way, Sequence[Mapping]]]) -> str:

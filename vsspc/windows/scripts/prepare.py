@@ -24,6 +24,8 @@ def prepare(volumes: Sequence[Volume]) -> str:
             "echo architecture=%PROCESSOR_ARCHITECTURE% %PROCESSOR_ARCHITEW6432%",
             r'if exist "%SystemRoot%\SysWOW64" echo architecture=WOW64',
             rf'if exist "{SYSTEM}\diskshadow.exe" echo diskshadow=there',
+            rf'"{SYSTEM}\certutil.exe" -hashfile prepare.cmd SHA256 >nul',
+            "if %errorlevel%==0 echo certutil=works",  # a policy may forbid it
             rf'"{SYSTEM}\fsutil.exe" fsinfo drives',
             rf'"{SYSTEM}\reg.exe" query HKLM\SYSTEM\MountedDevices',
             f"for %%L in ({' '.join(DRIVES)}) do if exist %%L:\\ echo used=%%L:\\",
