@@ -104,7 +104,7 @@ def test_eight_at_once_by_the_scheduler(office: Office) -> None:
     for lab in others:
         lab.clear()
     until(lambda: f"Started full backup on {NO_DAEMON} " in office.log(), "a slow transfer")
-    daemon = next(one for one in office.labs[NO_DAEMON].inventory()["processes"] if "\\vsspc-" in one["image"])
+    daemon = next(one for one in office.labs[NO_DAEMON].inventory()["processes"] if "\\bin\\vsspc-" in one["image"])
     office.labs[NO_DAEMON].tell("kill", pid=daemon["pid"])
     until(lambda: office.ends().keys() == {*HOSTS}, "all eight end")
     until(lambda: [*office.backuppc.processes()] == [office.backuppc.server_pid], "nothing runs any more")

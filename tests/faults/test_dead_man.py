@@ -44,9 +44,9 @@ def test_a_connection_that_ended_long_ago_does_not_keep_the_run_alive(rehearsal:
 
 @pytest.mark.parametrize("key", ["idle_ttl", "max_ttl"])
 def test_another_server_finds_the_host_free_when_the_first_is_gone_for_good(rehearsal: Rehearsal, key: str) -> None:
+    another = rehearsal.another_server()
     rehearsal.lab.configure(**{key: '"30s"'})
     succeed(rehearsal.pre())
-    another = rehearsal.another_server()
     until(lambda: not any(rehearsal.lab.inventory().values()), "the dead man's switch")
     succeed(another.pre())
     succeed(another.post())

@@ -22,10 +22,10 @@ def test_the_loser_says_who_holds_the_host_and_does_not_disturb_the_run(rehearsa
     assert rehearsal.lease["run"] in output
     assert "vsspc sweep winbox --dismiss" in output
     after = rehearsal.lab.inventory()
-    assert {name: after[name] for name in ("letters", "rules", "services", "files")} == {
-        name: before[name] for name in ("letters", "rules", "services", "files")
-    }
-    assert after["shadow_copies"] == before["shadow_copies"]
+    for seen in (before, after):  # the holder looks for connections now and then
+        seen["files"] = [file for file in seen["files"] if not file.endswith("netstat.txt")]
+    for kind in ("letters", "rules", "services", "files", "shadow_copies"):
+        assert after[kind] == before[kind], kind
     with tempfile.TemporaryDirectory() as name:
         succeed(rehearsal.transfer(Path(name) / "C"))
         assert (Path(name) / "C" / "file.txt").read_bytes() == CONTENT["file.txt"]
@@ -39,7 +39,7 @@ def test_the_loser_says_who_holds_the_host_and_does_not_disturb_the_run(rehearsa
 
 def test_a_hold_that_expired_is_taken_over(rehearsal: Rehearsal) -> None:
     """The first server was killed early; the host itself has no holder yet that could end the run."""
-    rehearsal.lab.configure(max_ttl='"3s"')
+    rehearsal.lab.configure(max_ttl='"12s"')
     another = rehearsal.another_server()
     rehearsal.lab.inject("vshadow-hang")
     pre = rehearsal.pre()

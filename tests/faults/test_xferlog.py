@@ -10,7 +10,7 @@ from .conftest import Rehearsal, ended, succeed
 
 GOOD = """\
 Executing DumpPreUserCmd
-vsspc: SMB 3.1.1, encrypted with CIPHER
+vsspc: SMB 3.1.1, encrypted with CIPHER, logged on by NTLM
 vsspc: cleanup done, N s
 vsspc: shadow copies by vshadow: the bundle has vshadow.exe for this Windows
 vsspc: snapshot done, N s
@@ -27,7 +27,7 @@ vsspc: nothing of run ID is left on winbox
 """
 NO_SNAPSHOT = """\
 Executing DumpPreUserCmd
-vsspc: SMB 3.1.1, encrypted with CIPHER
+vsspc: SMB 3.1.1, encrypted with CIPHER, logged on by NTLM
 vsspc: cleanup done, N s
 vsspc: shadow copies by vshadow: the bundle has vshadow.exe for this Windows
 vsspc: snapshot: attempt 1 failed (there is not enough shadow storage (VSS_E_INSUFFICIENT_STORAGE, 0x8004231f)); again in N s
@@ -44,7 +44,7 @@ vsspc: cleanup failed; the run is undone
 vsspc: nothing of run ID is left on winbox
 vsspc: details in LOG
 vsspc: ERROR winbox cleanup: the host does not log backup on: the user name or the password is wrong (NTSTATUS 0xC000006D). \
-Check the account in credentials_file: its password, and whether it is locked, disabled or expired. [AuthRejected, exit 21]
+Check the account in credentials_file, or of the keytab: its password, and whether it is locked, disabled or expired. It was tried once, and is not tried again by itself: that locks accounts. [AuthRejected, exit 21]
 DumpPreUserCmd returned error status 5376... exiting
 """
 VANISHED = """\

@@ -27,8 +27,8 @@ _SLICE_SECONDS: Final = 0.02
 _RFC4120: Final = -1765328384
 #: Error codes are signed; gssapi gives them without their sign.
 _UNSIGNED: Final = 1 << 32
-#: GSS_S_CREDENTIALS_EXPIRED (RFC 2744, 3.9.1).
-_GSS_EXPIRED: Final = 11 << 16
+#: GSS_S_CREDENTIALS_EXPIRED, GSS_S_CONTEXT_EXPIRED (RFC 2744, 3.9.1): which one depends on when the ticket ran out.
+_GSS_EXPIRED: Final = frozenset({11 << 16, 12 << 16})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,6 @@ _MEANINGS: Final = {
     220: _Meaning(NoTicket, "the KDC's name cannot be resolved", _KDC_ADVICE, True),  # KRB5_REALM_CANT_RESOLVE
     224: _Meaning(NoTicket, "krb5.conf names no default realm", _REALM_ADVICE),  # KRB5_CONFIG_NODEFREALM
 }
-
-
 
 
 class Kerberos:
@@ -169,8 +167,8 @@ def trouble_of(exc: BaseException | None) -> Trouble | None:
             return Trouble(int(one.err_code), _text(one))
         if type(one).__module__.startswith("gssapi.") and hasattr(one, "min_code"):
             code = int(one.min_code)
-            expired = int(getattr(one, "maj_code", 0)) & 0xFF0000 == _GSS_EXPIRED
-            return Trouble(code - _UNSIGNED if code >> 31 else code, _text(one), expired)
+            expired = int(getattr(one, "maj_code", 0)) & 0xFF0000 in _GSS_EXPIRED
+            return Trouble(code - _UNSIGNED if code >> 31 else code, "" if expired else _text(one), expired)
     return None
 
 
