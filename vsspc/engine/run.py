@@ -17,6 +17,7 @@ from vsspc.core.errors import (
     TeardownIncomplete,
     VsspcError,
     WrongContent,
+    forget_variables,
 )
 from vsspc.core.machine import RESTING, Event, move
 from vsspc.core.plan import STEPS
@@ -229,6 +230,7 @@ class HostRun:
 
     def _fail(self, error: VsspcError) -> None:
         error.at(host=self._settings.host, step=self._lease.state.value)
+        forget_variables(error)
         if self._error is None:
             self._error = error
         self._lease = replace(self._lease, error=error.line())
