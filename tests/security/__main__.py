@@ -1,8 +1,8 @@
 """`make security`: the suites of what others may do to us; the last line counts.
 
 Each case of the malicious-host suite runs in a process of its own, with so much time and memory: it must come to an answer
-or to an error of ours. Each of the downgrade suite is a server, or a man in the middle, that must not be accepted. The sentinel search looks for the secrets
-of a matrix of runs in everything that was there to be seen; a search of its mutants, which must find, is not counted.
+or to an error of ours. Each of the downgrade suite is a server, or a man in the middle, that must not be accepted. The sentinel search
+looks for the secrets of a matrix of runs in everything that was there to be seen; those in its mutants are not counted.
 """
 
 from __future__ import annotations

@@ -43,12 +43,12 @@ class Site(Rehearsal):
         """What BackupPC gives its hooks, for commands run by hand."""
         return {**super().environment, **_environment(self.folder, self.faults), **self.more}
 
-    def search(self) -> Search:
-        """Return a search over all of it, that knows the account's password."""
+    def search(self, *places: str) -> Search:
+        """Return a search over all of it, that knows the account's password; more places where that belongs, if wanted."""
         at = self.backuppc.root
         folders = [self.lab.state, self.temporary, self.told, *(at / name for name in ("etc", "top", "log", "run"))]
         found = Search(self.lab.address, folders)
-        found.know(password("the account's password", self.lab.password), *ACCOUNT_PLACES)
+        found.know(password("the account's password", self.lab.password), *ACCOUNT_PLACES, *places)
         return found
 
 
