@@ -37,21 +37,6 @@ def test_dumps_good_and_bad() -> None:
                 lab.inject(fault, **parameters)
                 dumped(made, texts, fault)
                 lab.clear()
-            port = lab.smb_port
-            lab.configure(smb_port="1")
-            assert not dumped(made, texts, "host gone")
-            lab.configure(smb_port=str(port))
-            wrong = make_password()
-            made.account(lab.username, wrong)
-            search.know(password("a wrong password", wrong), "file */credentials")
-            assert not dumped(made, texts, "wrong password")
-            lab.credentials.chmod(0o644)
-            assert not dumped(made, texts, "credentials that others can read")
-            lab.credentials.chmod(0o600)
-            lab.credentials.write_text(f"username={lab.username}\n{wrong}\n", "utf-8")
-            assert not dumped(made, texts, "credentials that are malformed")
-            made.log_on_as_before()
-            assert dumped(made, texts, "as before"), texts
             made.assert_clean()
         for backup in made.backuppc.backups("winbox"):
             into = made.folder / f"backup-{backup.number}"
@@ -65,3 +50,29 @@ def test_dumps_good_and_bad() -> None:
         for place in ("/credentials", "/session", "/rsyncd.secrets", "/.rsyncdpw"):
             assert any(place in name for name in search.at_home), f"the search finds what is in {place}"
         assert search.seen[0] > 1000
+
+
+def test_dumps_with_accounts_that_will_not_do() -> None:
+    texts: list[tuple[str, str]] = []
+    wrong = make_password()
+    with site() as made:
+        lab = made.lab
+        with made.search() as search:
+            search.know(password("a wrong password", wrong), "file */credentials")
+            port = lab.smb_port
+            lab.configure(smb_port="1")
+            assert not dumped(made, texts, "host gone")
+            lab.configure(smb_port=str(port))
+            made.account(lab.username, wrong)
+            assert not dumped(made, texts, "wrong password")
+            lab.credentials.chmod(0o644)
+            assert not dumped(made, texts, "credentials that others can read")
+            lab.credentials.chmod(0o600)
+            lab.credentials.write_text(f"username={lab.username}\n{wrong}\n", "utf-8")
+            assert not dumped(made, texts, "credentials that are malformed")
+            made.log_on_as_before()
+            assert dumped(made, texts, "as before"), texts
+            made.assert_clean()
+        for name, text in texts:
+            search.say(name, text)
+        assert search.found() == []
