@@ -108,9 +108,9 @@ class Realm:
 
 
 @contextmanager
-def running_realm() -> Iterator[Realm]:
-    """Start a lab with a KDC, and end it."""
-    with tempfile.TemporaryDirectory(prefix="vr-") as folder, LabProcess(options=("--kerberos",)) as lab:
+def running_realm(*options: str) -> Iterator[Realm]:
+    """Start a lab with a KDC, and end it; more options of `vsspc lab` if wanted."""
+    with tempfile.TemporaryDirectory(prefix="vr-") as folder, LabProcess(options=("--kerberos", *options)) as lab:
         yield Realm(lab, Path(folder))
 
 

@@ -50,6 +50,7 @@ A code that is not in this list means failure too. `transient` says whether the 
 from __future__ import annotations
 
 import signal
+import traceback
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -62,6 +63,20 @@ class Again:
     """How often in all, the first time included; None: until the step's deadline, however often that is."""
     wait: tuple[float, float] | None = None
     """Seconds between two attempts, drawn between the least and the most; None: the host's own tuning."""
+
+
+def forget_variables(error: BaseException) -> None:
+    """Empty the frames that an error, and those behind it, have come through: none shows what its variables were.
+
+    A run's one-time password is in some of them. For an error that is kept: its message and its line numbers stay.
+    """
+    ahead: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while ahead:
+        if (one := ahead.pop()) is not None and id(one) not in seen:
+            seen.add(id(one))
+            traceback.clear_frames(one.__traceback__)
+            ahead += [one.__cause__, one.__context__]
 
 
 class VsspcError(Exception):

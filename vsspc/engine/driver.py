@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import InternalError, LeaseUnreadable, TeardownIncomplete, VsspcError
+from vsspc.core.errors import InternalError, LeaseUnreadable, TeardownIncomplete, VsspcError, forget_variables
 from vsspc.core.machine import RESTING, Event, move
 from vsspc.core.plan import STEPS
 from vsspc.core.settings import Bundle, HostSettings
@@ -143,6 +143,7 @@ class Driver:
 
     def _fail(self, error: VsspcError) -> None:
         error.at(host=self._settings.host, step=self._lease.state.value)
+        forget_variables(error)
         if self._error is None:
             self._error = error
         self._lease = replace(self._lease, error=error.line())

@@ -6,15 +6,16 @@ import asyncio
 import json
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from vsspc.lab.host import Build, Lab, LabError
+from vsspc.lab.host import ACCOUNTS, Build, Lab, LabError
 from vsspc.lab.kdc import KdcError
 from vsspc.lab.languages import LANGUAGES
 from vsspc.lab.model import Edition
-from vsspc.lab.samba import SambaError
+from vsspc.lab.samba import Account, SambaError
 from vsspc.lab.wine.installation import WineUnavailable
 
 SAMPLE = {
@@ -65,6 +66,12 @@ LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
 @click.option("--volume-size", type=click.IntRange(1), metavar="MIB", help="Volumes of this size, in memory (root) [no limit].")
 @click.option("--real-paexec", is_flag=True, help="The real PAExec in Wine, in place of ours (root; set up if need be).")
 @click.option("--kerberos", is_flag=True, help="A KDC beside the host, and NTLM off: tickets are the only way in.")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where the administrator's password stands, alone [Backup-1].",
+)
 @click.option("--no-samba", is_flag=True, help="Without SMB: only what runs on the host.")
 @click.option("--until-eof", is_flag=True, help="End when the standard input ends: with the program that started it.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON line for a program, and no sample files.")
@@ -85,6 +92,7 @@ def lab(
     volume_size: int | None,
     real_paexec: bool,
     kerberos: bool,
+    password_file: Path | None,
     no_samba: bool,
     until_eof: bool,
     as_json: bool,
@@ -115,6 +123,7 @@ def lab(
             real_paexec=real_paexec,
             volume_size=volume_size,
             kerberos=kerberos,
+            accounts=ACCOUNTS if password_file is None else _with_password(password_file.read_text("utf-8").strip()),
             shares=[share for share in ("ADMIN$", "C$") if share not in unshared],
         )
         async with host:
@@ -130,6 +139,11 @@ def lab(
         asyncio.run(serve())
     except (LabError, SambaError, KdcError, WineUnavailable, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _with_password(password: str) -> list[Account]:
+    """Return the accounts, the administrators with this password. It comes by a file: an argument could be read by others."""
+    return [replace(account, password=password) if account.administrator else account for account in ACCOUNTS]
 
 
 def populate(host: Lab) -> None:

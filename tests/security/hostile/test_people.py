@@ -32,7 +32,7 @@ def test_every_line_of_a_host_without_encryption_says_so(tmp_path: Path, capsys:
     config = load(file)
     for host in ("plain", "other"):
         log = wiring.host_log(config, host=host, command="pre")
-        log.info("step", left="idle", entered="cleanup")
+        log.info("post.nothing", why="z")
         log.warning("owing", what="x", why="y")
     lines = capsys.readouterr().out.splitlines()
     assert [line.startswith("vsspc: NOT ENCRYPTED: ") for line in lines] == [True, True, False, False]
