@@ -81,6 +81,11 @@ class Rehearsal:
         adopt(config, self.backuppc.user)
         return replace(self, config=config, state_dir=state_dir)
 
+    def add_key(self, line: str) -> None:
+        """Add a key to [defaults] that the lab's configuration does not have (else LabProcess.configure)."""
+        text = self.config.read_text("utf-8")
+        self.config.write_text(text.replace("[defaults]\n", f"[defaults]\n{line}\n"), "utf-8")
+
     @property
     def lease_file(self) -> Path:
         """The lease of the host."""

@@ -82,7 +82,7 @@ def test_a_fixed_password_for_a_backuppc_without_the_perl_glue(rehearsal: Rehear
     file.touch(mode=0o600)
     file.write_text(PASSWORD + "\n", "ascii")
     give(file, rehearsal.backuppc.user)
-    add_key(rehearsal, f'rsync_password_file = "{file}"')
+    rehearsal.add_key(f'rsync_password_file = "{file}"')
     rehearsal.set_address(
         rehearsal.lab.address,
         DumpPreShareCmd=None,
@@ -101,13 +101,8 @@ def test_a_fixed_password_that_cannot_be_used_is_an_error_before_anything_is_don
     file.touch(mode=0o600)
     file.write_text(text, "ascii")
     give(file, rehearsal.backuppc.user)
-    add_key(rehearsal, f'rsync_password_file = "{file}"')
+    rehearsal.add_key(f'rsync_password_file = "{file}"')
     output = ended(rehearsal.pre(), errors.SecretError.exit_code, errors.ConfigError.exit_code)
     assert "rsync_password_file" in output and text.split()[0] not in output
     assert rehearsal.lease == {}
 
-
-def add_key(rehearsal: Rehearsal, line: str) -> None:
-    """Add a key to [defaults]."""
-    text = rehearsal.config.read_text("utf-8")
-    rehearsal.config.write_text(text.replace("[defaults]\n", f"[defaults]\n{line}\n"), "utf-8")

@@ -51,6 +51,8 @@ class Search:
     """Bytes that went over the network; 0 without the right to listen."""
     one_time: set[str] = field(default_factory=set)
     """The rsync passwords that were made."""
+    fixed: set[str] = field(default_factory=set)
+    """Those that the administrator chose: they stay where they were put."""
     at_home: set[str] = field(default_factory=set)
     """Where secrets were found that belong there: the search does find."""
 
@@ -88,6 +90,11 @@ class Search:
         """Look for this secret, everywhere but in artefacts with names like these (as in a shell)."""
         self.knows.append((secret, places))
 
+    def know_fixed(self, text: str, *places: str) -> None:
+        """Look for this rsync password, which is no run's own: it belongs into more places."""
+        self.fixed.add(text)
+        self.know(password("the fixed rsync password", text), *ONE_TIME_PLACES, *places)
+
     def found(self) -> list[str]:
         """Return what was found where it does not belong; count it for `make security`."""
         self._learn_one_time_passwords()
@@ -123,7 +130,7 @@ class Search:
                 for content in contents:
                     for form in _ONE_TIME:
                         self.one_time.update(text.decode() for text in form.findall(content))
-        for number, text in enumerate(sorted(self.one_time)):
+        for number, text in enumerate(sorted(self.one_time - self.fixed)):
             self.know(password(f"one-time password {number}", text), *ONE_TIME_PLACES)
 
     def _artefacts(self) -> Iterable[tuple[str, bytes]]:

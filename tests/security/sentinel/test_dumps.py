@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import shutil
 from typing import Any
+
+from tests.faults.conftest import HOST, succeed
+from vsspc.lab.backuppc import SHIMS, PerlValue, give
 
 from .site import Site, site
 from .spellings import make_password, password
@@ -76,3 +81,28 @@ def test_dumps_with_accounts_that_will_not_do() -> None:
         for name, text in texts:
             search.say(name, text)
         assert search.found() == []
+
+
+def test_a_fixed_rsync_password_and_a_restore() -> None:
+    texts: list[tuple[str, str]] = []
+    fixed = f"Sentinel-{secrets.token_hex(12)}"
+    with site() as made:
+        lab, file = made.lab, made.folder / "rsync-password"
+        file.touch(mode=0o600)
+        file.write_text(f"{fixed}\n", "ascii")
+        give(file, made.backuppc.user)
+        lab.configure(restore='"volume"')
+        made.add_key(f"rsync_password_file = {json.dumps(str(file))}")
+        told: dict[str, PerlValue] = {"RsyncdClientPort": lab.rsync_port, "RsyncdPasswd": fixed}
+        made.set_address(lab.address, DumpPreShareCmd=None, **told)
+        host = ("--client", HOST, "--host", lab.address)
+        with made.search() as search:
+            search.know_fixed(fixed, f"file */etc/{HOST}.pl")
+            assert dumped(made, texts, "by a fixed password"), texts
+            texts.append(("restore-pre", succeed(made.command(f"{SHIMS}/vsspc-restore-pre", *host, "--share", "C"))))
+            texts.append(("restore-post", succeed(made.command(f"{SHIMS}/vsspc-restore-post", *host, "--xfer-ok", "1"))))
+            made.assert_clean()
+        for name, text in texts:
+            search.say(name, text)
+        assert search.found() == []
+        assert any(name.endswith("/rsyncd.secrets") for name in search.at_home)
