@@ -10,6 +10,7 @@ import struct
 from pathlib import Path
 
 from vsspc.lab.model import Access
+from vsspc.lab.paths import NoSuchDrive
 from vsspc.lab.tools import Call
 
 
@@ -108,7 +109,10 @@ async def icacls(call: Call) -> int:
         call.err(f"{path}: The system cannot find the file specified.")
         call.out("Successfully processed 0 files; Failed processing 1 files")
         return 2
-    full = call.windows.drives().windows(local)
+    try:
+        full = call.windows.drives().windows(local)
+    except NoSuchDrive:  # on a volume that is mounted in a folder, and has no letter
+        full = path
     before = call.windows.access.get(full)
     if len(call.arguments) == 1:
         _list_access(call, path, before)
