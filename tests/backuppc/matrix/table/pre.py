@@ -33,8 +33,14 @@ STOP = ended_before((STOPPED, BY_USER), ABORTED, CANCELED, TOLD, UNDONE, _LEFT)
 TWICE = ended_before((STOPPED, STOPPED, BY_USER), ABORTED, CANCELED, TOLD, _LEFT)
 GROUP = ended_before(_BY_TERM, TERMINATED, FAILED, TOLD, UNDONE, "exiting after signal TERM")
 SERVER = cut_off((ABORTED, *EMPTIED), (SHUT_DOWN,), "active", "none")
-SERVICE = (*SERVER, *cut_off((TERMINATED, *EMPTIED), (SHUT_DOWN,), "active", "none"))
-"""The TERM of the service and the INT of BackupPC's server race."""
+SERVICE = tuple(
+    one
+    for first in ((ABORTED,), (TERMINATED,), (ABORTED, TERMINATED), (TERMINATED, ABORTED))
+    for one in cut_off((*first, *EMPTIED), (SHUT_DOWN,), "active", "none")
+)
+"""The TERM of the service and the INT of BackupPC's server race. BackupPC's handler remembers a signal only once it has
+logged it (BackupPC_dump, catch_signal): one that comes in the middle of that is logged as a first one too.
+"""
 
 
 def cases() -> Iterator[Case]:
