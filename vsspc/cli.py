@@ -9,15 +9,20 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from vsspc import __version__
 from vsspc.core.errors import ConfigError, InternalError, VsspcError
 from vsspc.core.words import check_host_name
+
+if TYPE_CHECKING:  # each command imports what it needs
+    from vsspc.config import Config
+    from vsspc.ports import Log
 
 
 class _Commands(click.Group):
@@ -280,14 +285,23 @@ def _fail(error: VsspcError) -> None:
     sys.exit(error.exit_code)
 
 
-def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str, kind: str) -> None:
+@contextmanager
+def _hook(config_path: str | None, sets: Sequence[str], client: str, command: str) -> Iterator[tuple[Config, Log]]:
+    """Give a hook's configuration and log; inside, an error is announced by where its details stand."""
     from vsspc import wiring
     from vsspc.log import details_named
 
-    began = time.monotonic()
     config = wiring.load_config(config_path, sets)
-    log = wiring.host_log(config, host=check_host_name(client), command="pre")
+    log = wiring.host_log(config, host=check_host_name(client), command=command)
     with details_named(sys.stdout, config.log_file):
+        yield config, log
+
+
+def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str, kind: str) -> None:
+    from vsspc import wiring
+
+    began = time.monotonic()
+    with _hook(config_path, sets, client, "pre") as (config, log):
         programs = wiring.host_bundle(config, client)
         with wiring.host_run(config, client, address, log, for_reader=True) as run:
             log.info("pre", type=kind[:20], address=address)
@@ -305,12 +319,9 @@ def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str
 
 def _post(config_path: str | None, sets: Sequence[str], client: str, address: str, transfer_ok: bool) -> None:
     from vsspc import wiring
-    from vsspc.log import details_named
 
     began, good = time.monotonic(), False
-    config = wiring.load_config(config_path, sets)
-    log = wiring.host_log(config, host=check_host_name(client), command="post")
-    with details_named(sys.stdout, config.log_file):
+    with _hook(config_path, sets, client, "post") as (config, log):
         try:
             with wiring.host_run(config, client, address, log) as run:
                 lease = run.post(transfer_ok=transfer_ok)
@@ -323,12 +334,9 @@ def _post(config_path: str | None, sets: Sequence[str], client: str, address: st
 
 def _restore_pre(config_path: str | None, sets: Sequence[str], client: str, address: str, share: str) -> None:
     from vsspc import wiring
-    from vsspc.log import details_named
 
     began = time.monotonic()
-    config = wiring.load_config(config_path, sets)
-    log = wiring.host_log(config, host=check_host_name(client), command="restore-pre")
-    with details_named(sys.stdout, config.log_file):
+    with _hook(config_path, sets, client, "restore-pre") as (config, log):
         programs = wiring.host_bundle(config, client)
         with wiring.host_run(config, client, address, log, for_reader=True) as run:
             log.info("restore-pre", share=share, address=address)
@@ -339,12 +347,12 @@ def _restore_pre(config_path: str | None, sets: Sequence[str], client: str, addr
 
 def _restore_post(config_path: str | None, sets: Sequence[str], client: str, address: str, transfer_ok: bool) -> None:
     from vsspc import wiring
-    from vsspc.log import details_named
 
     began = time.monotonic()
-    config = wiring.load_config(config_path, sets)
-    log = wiring.host_log(config, host=check_host_name(client), command="restore-post")
-    with details_named(sys.stdout, config.log_file), wiring.host_run(config, client, address, log) as run:
+    with (
+        _hook(config_path, sets, client, "restore-post") as (config, log),
+        wiring.host_run(config, client, address, log) as run,
+    ):
         lease = run.restore_post(transfer_ok=transfer_ok)
     log.info("restore-post.done", run=lease.run, state=lease.state.value, took=round(time.monotonic() - began, 3))
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from vsspc.adapters.wholefile import write_whole
+from vsspc.adapters.wholefile import NotRegular, read_regular, write_whole
 from vsspc.core.shrink import LONGEST, counted, remembered, to_remember
 from vsspc.core.words import check_host_name
 
@@ -38,8 +36,6 @@ class FileCountFiles:
 def _content(path: Path) -> bytes:
     """Return a file's bytes, as far as they count; nothing when there is no such file, or it is none."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
+        return read_regular(path, LONGEST)
+    except (FileNotFoundError, NotRegular):
         return b""
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(LONGEST) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""

@@ -5,14 +5,12 @@ All files are 0600 in folders of 0700 whatever the umask is, written whole to a 
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
 import pwd
 import re
 import secrets
-import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from vsspc.adapters.wholefile import write_whole
+from vsspc.adapters.wholefile import read_regular, write_whole
 from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable, VsspcError
 from vsspc.core.words import RUN_ID, Kind, Lease, Purpose, Resource, State, Volume, check_address, check_host_name
 
@@ -109,7 +107,7 @@ class StateFiles:
         """Return the lease, None when there is none. Raise LeaseUnreadable, LeaseTooNew or StateUnusable."""
         path = self._path(host, "lease.json")
         try:
-            content = _content(path, _LEASE_LIMIT)
+            content = read_regular(path, _LEASE_LIMIT + 1)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -165,7 +163,7 @@ class StateFiles:
     def _known_id(self) -> str | None:
         path = self._root / "server-id"
         try:
-            text = _content(path, _ID_LIMIT).decode("ascii", "replace").strip()
+            text = read_regular(path, _ID_LIMIT + 1).decode("ascii", "replace").strip()
         except FileNotFoundError:
             return None
         if not re.fullmatch(r"[A-Za-z0-9.-]{1,80}", text):
@@ -201,7 +199,7 @@ class StateFiles:
     def read(self, host: str) -> Mapping[str, str] | None:
         """Return the session file's fields, None when there is none or it is not whole. Raise StateUnusable."""
         try:
-            return session_from(_content(self._path(host, "session"), _SESSION_LIMIT))
+            return session_from(read_regular(self._path(host, "session"), _SESSION_LIMIT + 1))
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -247,18 +245,6 @@ def session_from(content: bytes) -> Mapping[str, str] | None:
     if not all(shape.fullmatch(fields.get(name, "")) for name, shape in _SESSION_FIELDS.items()):
         return None
     return fields if int(fields["port"]) <= 65535 else None
-
-
-def _content(path: Path, limit: int) -> bytes:
-    """Return a regular file's content, at most one byte more than the limit. Raise OSError.
-
-    No link is followed, and nothing that waits for a writer is waited for.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, f"{path.name} is not a regular file")
-        return file.read(limit + 1)
 
 
 def lease_bytes(lease: Lease) -> bytes:
