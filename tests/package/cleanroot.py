@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from vsspc.lab.setupscript import SetupFailed, set_up
+
 _SETUP = Path(__file__).with_name("cleanroot.sh")
 _SETUP_TIMEOUT = 900.0
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
@@ -44,19 +46,9 @@ def cached_root() -> Path:
     """Return the root that all layers are made over, made now if there is none yet. Raise CleanRootUnavailable."""
     folder = Path(sys.prefix) / "cleanroot"
     try:
-        done = subprocess.run(
-            ["sh", os.fspath(_SETUP), os.fspath(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=_SETUP_TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CleanRootUnavailable(f"its set-up failed: {error}") from error
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise CleanRootUnavailable(lines[-1] if lines else f"its set-up ended with {done.returncode}")
+        set_up("its set-up", _SETUP, folder, _SETUP_TIMEOUT)
+    except SetupFailed as error:
+        raise CleanRootUnavailable(str(error)) from error
     return folder
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from vsspc.lab.setupscript import SetupFailed, set_up
 
 _SETUP = Path(__file__).with_name("setup.sh")
 _TIMEOUT = 900.0
@@ -49,17 +50,7 @@ def install(root: Path | None = None) -> Installation:
     """Return a complete installation, made now if there is none yet. Raise WineUnavailable."""
     folder = root or default_root()
     try:
-        done = subprocess.run(
-            ["sh", os.fspath(_SETUP), os.fspath(folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=_TIMEOUT,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise WineUnavailable(f"the set-up of Wine failed: {error}") from error
-    if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"setup.sh ended with {done.returncode}"]
-        raise WineUnavailable(lines[-1])
+        set_up("the set-up of Wine", _SETUP, folder, _TIMEOUT)
+    except SetupFailed as error:
+        raise WineUnavailable(str(error)) from error
     return Installation(folder)
