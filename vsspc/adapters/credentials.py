@@ -19,7 +19,6 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from vsspc.core.errors import SecretError
@@ -49,14 +48,6 @@ def logon(settings: LogonSettings, environment: Mapping[str, str]) -> Logon:
     if (cache := _file_of(settings.ccache)) is not None:
         _check_closed(cache, "the credential cache", environment)
     return Logon.of(settings, _password(settings, environment) if settings.wants_password else None)
-
-
-def credentials(file: Path, environment: Mapping[str, str]) -> Credentials:
-    """Return the account with its password: from systemd, else from the environment, else from the file.
-
-    Raise SecretError when there is none, when it is malformed or when others may read the file.
-    """
-    return _password(LogonSettings(host="", credentials_file=str(file)), environment)
 
 
 def _password(settings: LogonSettings, environment: Mapping[str, str]) -> Credentials:
