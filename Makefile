@@ -1,10 +1,13 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec chaos install deb backuppc security fuzz
+.PHONY: help setup machine lock lint test demo real-paexec chaos install deb backuppc security fuzz
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
+PIP := $(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check
+LOCKED := $(PIP) --require-hashes --no-build-isolation
+LOCKS := vsspc/packaging/locks
 SOURCES := vsspc tests
 # Most tests wait for a process of the lab more than they compute.
 WORKERS := $(shell expr 2 \* $$(nproc))
@@ -17,16 +20,22 @@ setup: .venv/installed ## install what is missing: Debian packages (root or sudo
 machine:
 	@sh vsspc/lab/setup-debian.sh
 
-# Rebuilt when what it is made from changed. `machine` comes first (it brings python3-venv) and does not make it stale.
-.venv/installed: setup.cfg pyproject.toml | machine
+# The versions and files that vsspc/packaging/locks names. Rebuilt when what it is made from changed. `machine` comes first (it brings python3-venv) and does not make it stale.
+.venv/installed: setup.cfg pyproject.toml $(LOCKS)/build.txt $(LOCKS)/all.txt | machine
 	@echo 'setup: installing the Python packages into .venv'
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv .venv
-	@$(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test,kerberos,keyring]'
+	@$(LOCKED) -r $(LOCKS)/build.txt
+	@$(LOCKED) -r $(LOCKS)/all.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lint: setup ## ruff, mypy --strict and the import fences
+lock: machine ## choose the versions of all Python packages anew, within the bounds of setup.cfg
+	@sh vsspc/packaging/lock.sh
+
+lint: setup ## ruff, mypy --strict, bandit and the import fences
 	@$(PYTHON) -m ruff check --quiet --line-length 120 $(SOURCES)
 	@$(PYTHON) -m mypy --no-error-summary
+	@$(PYTHON) -m bandit --quiet --ini setup.cfg --recursive vsspc 2>.venv/bandit.log || { cat .venv/bandit.log; exit 1; }
 	@.venv/bin/lint-imports --no-cache >.venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 
 test: lint ## lint, then every test, in parallel; the last line counts them
@@ -54,9 +63,13 @@ deb: ## the same as a Debian package, in DEB_DIR=.venv/deb (needs python3-venv):
 backuppc: setup ## stops, kills and failures in each phase of a dump or restore, on the real BackupPC server: what it shows, what is left
 	@$(PYTHON) -m tests.backuppc.matrix --workers $(WORKERS)
 
+audit: setup ## the locked versions against the advisory services (needs them to be reached)
+	@$(PYTHON) -c 'import pip_audit' 2>/dev/null || $(PIP) 'pip-audit>=2.7'
+	@$(PYTHON) -m pip_audit --strict --disable-pip --require-hashes -r $(LOCKS)/all.txt -r $(LOCKS)/build.txt
+
 security: setup ## what others may do to us: malicious hosts, servers and men in the middle; the last line counts
 	@$(PYTHON) -m tests.security -n $(WORKERS)
 
 fuzz: setup ## everything that reads from outside, fed with noise for T seconds (T=120); atheris where it can be had
-	@$(PYTHON) -c 'import atheris' 2>/dev/null || $(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check 'atheris>=3.0' || echo 'fuzz: without atheris'
+	@$(PYTHON) -c 'import atheris' 2>/dev/null || $(PIP) 'atheris>=3.0' || echo 'fuzz: without atheris'
 	@$(PYTHON) -m tests.security.fuzz --seconds $(or $(T),120)

@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -55,9 +54,9 @@ def wheels(common: Path) -> Path:
     folder = common / "wheels"
     with _alone(common / "wheels.lock"):
         if not (common / "wheels.done").exists():
-            needed = [one for one in requires("vsspc") or () if "extra ==" not in one]
+            locks = [f"--requirement={CHECKOUT}/vsspc/packaging/locks/{name}.txt" for name in ("build", "product")]
             pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--quiet", "--no-input", "--wheel-dir", str(folder)]
-            subprocess.run([*pip, "setuptools", "wheel", *needed], check=True, timeout=_BUILD_TIMEOUT)
+            subprocess.run([*pip, "--require-hashes", *locks], check=True, timeout=_BUILD_TIMEOUT)
             (common / "wheels.done").touch()
     return folder
 

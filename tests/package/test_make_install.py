@@ -61,6 +61,11 @@ def test_installed_used_installed_again_and_removed(clean_root: CleanRoot, wheel
     root.path(f"{PREFIX}/.venv/of-the-first").touch()
     parts = set(root.path(PREFIX).iterdir())
     assert "ERROR" in make_install(root, PREFIX, wheels="/nonexistent", check=False)
+    # The index has another file under the name of one that is locked.
+    shutil.copytree(wheels, root.path("/root/changed"))
+    with next(root.path("/root/changed").glob("smbprotocol-*.whl")).open("ab") as wheel:
+        wheel.write(b"\0")
+    assert "DO NOT MATCH THE HASHES" in make_install(root, PREFIX, wheels="/root/changed", check=False)
     assert set(root.path(PREFIX).iterdir()) == parts
     assert root.path(f"{PREFIX}/.venv/of-the-first").exists()
     make_install(root, PREFIX)

@@ -17,7 +17,7 @@ from vsspc.core.errors import VsspcError
 from vsspc.core.findings import Finding, Level
 from vsspc.core.words import check_host_name
 
-_ANYWHERE = "0.0.0.0"
+_ANYWHERE = "0.0.0.0"  # nosec B104  # nothing listens on it
 """Stands for the address of a host: BackupPC knows it, its settings do not need it."""
 
 

@@ -46,9 +46,10 @@ def call(
     def worth_another(error: BaseException) -> bool:
         return isinstance(error, on) and (error.transient or error.again is not None)
 
+    # Jitter: it need not be hard to guess.
     def pause(state: RetryCallState) -> float:
         again = _again(state)
-        return as_tuned(state) if again is None or again.wait is None else min(random.uniform(*again.wait), tuning.cap)
+        return as_tuned(state) if again is None or again.wait is None else min(random.uniform(*again.wait), tuning.cap)  # nosec B311
 
     def enough(state: RetryCallState) -> bool:
         nonlocal counted

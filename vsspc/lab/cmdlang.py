@@ -513,7 +513,7 @@ def arithmetic(text: str, variables: Callable[[str], str | None], assign: Callab
     expression: list[str] = []
     depth = 0
     for token in (*tokens, ","):
-        if token == "," and depth == 0:
+        if token == "," and depth == 0:  # nosec B105  # a token of cmd's
             value = _assignment(expression, variables, assign)
             expression = []
             continue
@@ -555,7 +555,7 @@ def _unary(tokens: list[str], variables: Callable[[str], str | None]) -> int:
     if token in ("-", "+", "~", "!"):
         value = _unary(tokens, variables)
         return wrap({"-": -value, "+": value, "~": ~value, "!": int(not value)}[token])
-    if token == "(":
+    if token == "(":  # nosec B105  # a token of cmd's
         value = _binary(tokens, 0, variables)
         if not tokens or tokens.pop(0) != ")":
             raise CmdError("Unbalanced parenthesis.", 1073750988)

@@ -16,6 +16,7 @@ import json
 import os
 import random
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -75,7 +76,7 @@ class Check:
 
 def bytes_of(name: str, size: int) -> bytes:
     """Return the same pseudo-random bytes for the same name."""
-    return random.Random(name).randbytes(size)
+    return random.Random(name).randbytes(size)  # nosec B311  # content for files
 
 
 def write(volume: Path, name: str, content: bytes) -> None:
@@ -272,7 +273,7 @@ class Demo:
 
     def without_vsspc(self) -> None:
         """Dump the live volume from a plain rsyncd: what backing up Windows is like without shadow copies."""
-        port = free_port(self._lab.address)
+        port, password = free_port(self._lab.address), secrets.token_hex(8)
         settings = fragment(
             FRAGMENT.read_text(encoding="utf-8"),
             shims=SHIMS,
@@ -283,11 +284,11 @@ class Demo:
             DumpPostUserCmd=None,
             RsyncdClientPort=port,
             RsyncdUserName="plain",
-            RsyncdPasswd="plain-password",
+            RsyncdPasswd=password,
         )
         self._backuppc.add_host(PLAIN, settings)
         with plain_rsyncd(
-            self._folder, volume=self._volume, address=self._lab.address, port=port, password="plain-password"
+            self._folder, volume=self._volume, address=self._lab.address, port=port, password=password
         ):
             result = self._backuppc.dump_by_server(PLAIN)
         found = self._extract(PLAIN, result, "plain") if result.backups else {}

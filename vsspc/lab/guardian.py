@@ -85,7 +85,7 @@ def main() -> None:
         except ProcessLookupError:
             continue
     for folder in mounts:
-        subprocess.run(["umount", "--lazy", folder], stderr=subprocess.DEVNULL, timeout=10, check=False)
+        subprocess.run(["/bin/umount", "--lazy", folder], stderr=subprocess.DEVNULL, timeout=10, check=False)
     if fate == "remove":
         shutil.rmtree(state, ignore_errors=True)
 

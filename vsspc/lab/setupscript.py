@@ -18,7 +18,7 @@ def set_up(what: str, script: Path, folder: Path, within: float) -> None:
     """
     try:
         done = subprocess.run(
-            ["sh", os.fspath(script), os.fspath(folder)],
+            ["/bin/sh", os.fspath(script), os.fspath(folder)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

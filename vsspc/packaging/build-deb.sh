@@ -1,7 +1,7 @@
 #!/bin/sh
 # build-deb.sh FOLDER: the Debian package of this checkout in FOLDER; its name is the last line. Needs what install.sh
 # needs, and no root. The package is for the release and the architecture that it was built on: the environment in it
-# has compiled modules, and depends on this Python. Their versions are those that pip chooses at that time.
+# has compiled modules, and depends on this Python.
 # DEB_COMPRESSION: what dpkg-deb(1) takes as -Z (xz).
 set -eu
 umask 022

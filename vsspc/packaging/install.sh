@@ -3,6 +3,8 @@
 # bin/vsspc, the shims, examples and documentation, with PREFIX in their paths; then the configuration's first file and
 # what folders.sh makes. Needs root, python3 with its venv module, and pip as this machine has it configured. Run again,
 # it replaces what is in PREFIX and leaves configuration and state alone.
+# EXTRAS: what vsspc can do with more packages, of `kerberos` and `keyring`, separated by spaces. Each Python package is of
+# the version, and one of the files, that locks/ names.
 # With DESTDIR set it puts all of it below that folder and stops there, without root: the package is made of that.
 # PYTHON: the interpreter that the environment is made from (/usr/bin/python3).
 set -eu
@@ -14,6 +16,7 @@ checkout=$(cd "$here/../.." && pwd)
 prefix=${1:-/opt/vsspc}
 python=${PYTHON:-/usr/bin/python3}
 destination=${DESTDIR:-}
+extras=${EXTRAS:-}
 options='--quiet --quiet --no-input --disable-pip-version-check'
 parts='.venv bin shims share docs examples README.md CHANGELOG.md LICENSE'
 
@@ -26,6 +29,13 @@ case $prefix in
     fail "PREFIX must be a plain absolute path, not '$prefix'" ;;
 esac
 [ ! -e "$prefix/.git" ] || fail "$prefix is a checkout; install from a checkout that is elsewhere"
+locks="-r $here/locks/product.txt"
+for extra in $extras; do
+    case $extra in
+    kerberos | keyring) locks="$locks -r $here/locks/$extra.txt" ;;
+    *) fail "EXTRAS may have kerberos and keyring, not '$extra'" ;;
+    esac
+done
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "$python is not Python 3.11 or newer"
 "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python makes no environments; install python3-venv"
 
@@ -66,8 +76,11 @@ mkdir "$work/source"
 (cd "$checkout" && cp -R vsspc setup.cfg pyproject.toml README.md LICENSE "$work/source")
 mkdir -p "$root"
 "$python" -m venv "$site"
-"$site/bin/python3" -m pip install $options --no-compile "$work/source"
-"$site/bin/python3" -m pip uninstall $options --yes setuptools pip
+locked="$site/bin/python3 -m pip install $options --no-compile --require-hashes --no-build-isolation"
+$locked -r "$here/locks/build.txt"
+$locked $locks
+"$site/bin/python3" -m pip install $options --no-compile --no-deps --no-build-isolation "$work/source"
+"$site/bin/python3" -m pip uninstall $options --yes cython setuptools pip
 rm -f "$site"/bin/activate* "$site"/bin/Activate.ps1
 find "$site" -name __pycache__ -prune -exec rm -r {} +
 
