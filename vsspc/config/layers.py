@@ -28,14 +28,24 @@ def is_pattern(name: str) -> bool:
     return any(char in name for char in "*?[")
 
 
-def of_file(raw: Mapping[str, Any], host: str) -> list[Layer]:
-    """Return the layers of the file for a host: its name in BackupPC, or one of the file's patterns, as a host of it."""
-    tables = raw.get("host", {})
-    names = [one for one in tables if is_pattern(one) and (one == host or fnmatch.fnmatchcase(host, one))]
-    if host in tables and not is_pattern(host):
-        names.append(host)
-    own = [Layer(f"[host.{toml.value(name)}]", tables[name], ("host", name)) for name in names]
-    return [Layer("[defaults]", raw.get("defaults", {}), ("defaults",)), *own]
+class OfFile:
+    """The layers of a file. It may have a table for each of thousands of hosts; patterns are few, and known once."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._defaults = Layer("[defaults]", raw.get("defaults", {}), ("defaults",))
+        self._tables: Mapping[str, Any] = raw.get("host", {})
+        self._patterns = tuple(filter(is_pattern, self._tables))
+
+    def defaults(self) -> list[Layer]:
+        """Return what counts for a host that the file does not know."""
+        return [self._defaults]
+
+    def of(self, host: str) -> list[Layer]:
+        """Return the layers of a host: its name in BackupPC, or one of the file's patterns, as a host of it."""
+        names = [one for one in self._patterns if one == host or fnmatch.fnmatchcase(host, one)]
+        if host in self._tables and not is_pattern(host):
+            names.append(host)
+        return [self._defaults, *(Layer(f"[host.{toml.value(name)}]", self._tables[name], ("host", name)) for name in names)]
 
 
 def merged(layers: Sequence[Layer]) -> dict[Key, tuple[object, Layer]]:

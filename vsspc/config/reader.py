@@ -45,11 +45,12 @@ class Config:
         self.log_file = file.log_file
         self._text = text
         self._raw = raw
+        self._layers = layers.OfFile(raw)
         self._over = over
 
     def effective(self, host: str) -> Effective:
         """Return what applies to a host. Raise ConfigError for its name, and for settings that contradict each other."""
-        found = layers.of_file(self._raw, check_host_name(host)) + list(self._over)
+        found = self._layers.of(check_host_name(host)) + list(self._over)
         effective, wrong = _combined(found)
         if wrong:
             raise _error(self.path, _in_words(self._text, wrong)).at(host=host)
@@ -200,9 +201,9 @@ def _check_file(raw: Mapping[str, Any]) -> list[Problem]:
         wrong = problems.of_validation(error, File)
     sound = layers.without(raw, [one.key for one in wrong])
     doubtful = {one.key[2:] if one.key[:1] == ("host",) else one.key[1:] for one in wrong}
-    hosts = sound.get("host", {})
+    hosts, of_file = sound.get("host", {}), layers.OfFile(sound)
     wrong += problems.of_names(hosts, _usable)
-    for found in [layers.of_file({**sound, "host": {}}, ""), *(layers.of_file(sound, name) for name in hosts)]:
+    for found in [of_file.defaults(), *(of_file.of(name) for name in hosts)]:
         wrong += _combined(found, doubtful)[1]
     return wrong
 
