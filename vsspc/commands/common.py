@@ -1,0 +1,79 @@
+"""What commands have in common: the options for a host's settings, and how a command ends that fails.
+
+Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so the order is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import click
+
+from vsspc.core.errors import InternalError, VsspcError
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def with_sets(command: F) -> F:
+    """Give a command the options for settings of the host; it gets them all as `sets`, each KEY=VALUE."""
+    told = click.option(
+        *("--set", "sets"),
+        multiple=True,
+        callback=_with_name,
+        metavar="KEY=VALUE",
+        help="A setting of the host, over the file's. Repeatable.",
+    )
+    named = click.option(
+        "--name",
+        is_eager=True,
+        expose_value=False,
+        callback=_keep_name,
+        metavar="NAME",
+        help="The host's name in its Kerberos tickets: --set name=NAME.",
+    )
+    return named(told(command))
+
+
+def _keep_name(context: click.Context, _: click.Parameter, name: str | None) -> None:
+    context.meta["vsspc.name"] = name
+
+
+def _with_name(context: click.Context, _: click.Parameter, sets: tuple[str, ...]) -> tuple[str, ...]:
+    name = context.meta.get("vsspc.name")
+    return sets if name is None else (*sets, f"name={json.dumps(name)}")
+
+
+def run(command: Callable[[], None], host: str | None) -> None:
+    """Run a command; turn our errors into one line and their exit code."""
+    try:
+        command()
+    except VsspcError as error:
+        error.at(host=host)
+        fail(error)
+    except Exception as error:  # noqa: BLE001 the traceback is for the JSON log; a person gets one line
+        fail(InternalError(f"{type(error).__name__}: {error}").at(host=host))
+
+
+def run_each(commands: Mapping[str, Callable[[], None]]) -> None:
+    """Run a command for each host; one that fails does not keep the others from theirs. The first failure's code stays."""
+    codes = []
+    for host, command in commands.items():
+        try:
+            run(command, host)
+        except SystemExit as ended:
+            codes.append(ended.code)
+            if isinstance(ended.code, int) and ended.code > 128:
+                break  # stopped by a signal
+    if codes:
+        sys.exit(codes[0])
+
+
+def fail(error: VsspcError) -> None:
+    """End the process with an error: its line, its exit code."""
+    from vsspc.log import say_error
+
+    say_error(sys.stdout, error)
+    sys.exit(error.exit_code)

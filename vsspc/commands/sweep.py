@@ -1,0 +1,61 @@
+"""`vsspc sweep`: what is owed on hosts is released."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import click
+
+from vsspc.commands import common
+from vsspc.core.words import check_host_name
+
+
+@click.command()
+@click.argument("clients", nargs=-1, metavar="[HOST]...")
+@click.option("--all", "everything", is_flag=True, help="Every host that this server has a lease for.")
+@click.option("--host", "address", metavar="ADDRESS", help="Where the one host is reached [as in its lease].")
+@click.option("--waiting", is_flag=True, help="Also a run that waits for its post: its dump is lost.")
+@click.option("--dismiss", is_flag=True, help="Also what another server holds there: its dump is lost.")
+@common.with_sets
+@click.pass_obj
+def sweep(
+    config_path: str | None,
+    clients: tuple[str, ...],
+    everything: bool,
+    address: str | None,
+    waiting: bool,
+    dismiss: bool,
+    sets: tuple[str, ...],
+) -> None:
+    """Release what is owed on hosts."""
+    if everything == bool(clients) or (address and len(clients) != 1):
+        raise click.UsageError("Name hosts, or give --all; --host goes with one host.")
+
+    def each(client: str) -> Callable[[], None]:
+        return lambda: _sweep(config_path, sets, client, address, waiting, dismiss)
+
+    common.run_each({client: each(client) for client in clients or _hosts(config_path)})
+
+
+def _hosts(config_path: str | None) -> list[str]:
+    """Return every host that this server has a lease for; end with the error when that cannot be known."""
+    from vsspc import wiring
+
+    found: list[str] = []
+    common.run(lambda: found.extend(wiring.state_files(wiring.load_config(config_path)).hosts()), None)
+    if not found:
+        click.echo("This server holds nothing on any host.")
+    return found
+
+
+def _sweep(
+    config_path: str | None, sets: Sequence[str], client: str, address: str | None, waiting: bool, dismiss: bool
+) -> None:
+    from vsspc import status, wiring
+
+    config = wiring.load_config(config_path, sets)
+    log = wiring.host_log(config, host=check_host_name(client), command="sweep")
+    if address is None:
+        address = wiring.known_address(config, client)
+    with wiring.host_run(config, client, address, log) as run:
+        click.echo(f"vsspc: {status.words(run.sweep(also_waiting=waiting, dismiss=dismiss))}")
