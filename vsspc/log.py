@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import structlog
 
 from vsspc.core.errors import ConfigError, VsspcError
 from vsspc.ports import Log
+from vsspc.terminal import printable, write_line
 
 _SECRET_KEYS = frozenset({"password", "secret", "credentials"})
 
@@ -192,14 +192,7 @@ def say(stream: TextIO, line: str) -> None:
 
     Words of a host's may be in it: what is not printable becomes "?", what the stream's encoding lacks is escaped.
     """
-    printable = "".join(char if char.isprintable() else "?" for char in line)
-    encoding = stream.encoding or "utf-8"
-    try:
-        stream.write(printable.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        stream.flush()
-    except (BrokenPipeError, ValueError):
-        # Nobody reads any more; later writes, the interpreter's own at exit too, must not fail either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    write_line(stream, printable(line))
 
 
 def _redact(logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

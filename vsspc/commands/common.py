@@ -6,6 +6,7 @@ Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -13,8 +14,12 @@ from typing import TypeVar
 import click
 
 from vsspc.core.errors import InternalError, VsspcError
+from vsspc.terminal import Terminal, Verbosity
 
 F = TypeVar("F", bound=Callable[..., object])
+
+HERE = "this server"
+"""Where an error is that concerns no host."""
 
 
 def with_sets(command: F) -> F:
@@ -46,15 +51,41 @@ def _with_name(context: click.Context, _: click.Parameter, sets: tuple[str, ...]
     return sets if name is None else (*sets, f"name={json.dumps(name)}")
 
 
+def with_verbosity(command: F) -> F:
+    """Give a command `--quiet` and `--verbose`; it gets `verbosity`."""
+    quiet = click.option("-q", "--quiet", is_flag=True, is_eager=True, expose_value=False, callback=_keep_quiet, help="Only what is wrong.")
+    verbose = click.option("-v", "--verbose", "verbosity", is_flag=True, callback=_with_quiet, help="Everything.")
+    return quiet(verbose(command))
+
+
+def _keep_quiet(context: click.Context, _: click.Parameter, quiet: bool) -> None:
+    context.meta["vsspc.quiet"] = quiet
+
+
+def _with_quiet(context: click.Context, _: click.Parameter, verbose: bool) -> Verbosity:
+    if context.meta["vsspc.quiet"]:
+        if verbose:
+            raise click.UsageError("--quiet does not go with --verbose.")
+        return Verbosity.QUIET
+    return Verbosity.VERBOSE if verbose else Verbosity.NORMAL
+
+
+def terminal() -> Terminal:
+    """Return what a command for people writes to."""
+    return Terminal(sys.stdout, os.environ)
+
+
 def run(command: Callable[[], None], host: str | None) -> None:
-    """Run a command; turn our errors into one line and their exit code."""
+    """Run a command; turn our errors into one line and their exit code.
+
+    The line names host and step: an error from outside of a run's steps gets the command's name for its step.
+    """
     try:
         command()
     except VsspcError as error:
-        error.at(host=host)
-        fail(error)
+        fail(error.at(host=host or HERE, step=_own_name()))
     except Exception as error:  # noqa: BLE001 the traceback is for the JSON log; a person gets one line
-        fail(InternalError(f"{type(error).__name__}: {error}").at(host=host))
+        fail(InternalError(f"{type(error).__name__}: {error}").at(host=host or HERE, step=_own_name()))
 
 
 def run_each(commands: Mapping[str, Callable[[], None]]) -> None:
@@ -69,6 +100,12 @@ def run_each(commands: Mapping[str, Callable[[], None]]) -> None:
                 break  # stopped by a signal
     if codes:
         sys.exit(codes[0])
+
+
+def _own_name() -> str:
+    """Return the running command's name, without the program's: `post`, `config check`."""
+    context = click.get_current_context()
+    return context.command_path.removeprefix(context.find_root().command_path).strip()
 
 
 def fail(error: VsspcError) -> None:
