@@ -21,6 +21,7 @@ COMMANDS = {
     "deploy": "vsspc.commands.deploy",
     "backuppc": "vsspc.commands.backuppc",
     "config": "vsspc.commands.config",
+    "explain": "vsspc.commands.explain",
     "lab": "vsspc.lab.command",
 }
 """Where each command is: an attribute of its own name there, `-` as `_`. In the order in which the help lists them."""

@@ -113,7 +113,7 @@ def run(config_path: str | None, host: str, address: str | None, sets: Sequence[
             error = TeardownIncomplete(f"still on the host: {', '.join(report.left)}")
         _tell_error(report, error, _mask(config, host))
     except VsspcError as early:
-        _tell_error(report, early.at(host=host), None)
+        _tell_error(report, early.at(host=host, step="selftest"), None)
     report.took = round(time.monotonic() - began, 3)
     return report
 
@@ -131,11 +131,11 @@ def _tried(config: Config, host: str, address: str | None, report: Report) -> Vs
         finally:
             recorder.end_step()
     except VsspcError as error:
-        return error.at(host=host)
+        return error.at(host=host, step="selftest")
     except KeyboardInterrupt:
-        return Interrupted(signal.SIGINT).at(host=host)
+        return Interrupted(signal.SIGINT).at(host=host, step="selftest")
     except Exception as error:  # noqa: BLE001 a fault of ours is what a report is for
-        return InternalError(f"{type(error).__name__}: {error}").at(host=host)
+        return InternalError(f"{type(error).__name__}: {error}").at(host=host, step="selftest")
     return None
 
 

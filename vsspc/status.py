@@ -18,7 +18,7 @@ def read(store: LeaseStore, hosts: Iterable[str]) -> list[Lease | VsspcError]:
         try:
             found.append(store.load(check_host_name(host)) or Lease(host=host, address=""))
         except VsspcError as error:
-            found.append(error.at(host=host))
+            found.append(error.at(host=host, step="status"))
     return found
 
 
