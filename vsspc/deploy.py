@@ -49,7 +49,7 @@ def run(
     checked = None if remove else check(bundle)
     if address is None:
         address = wiring.known_address(config, host)
-    with wiring.host_visit(config, host, address, log) as visit:
+    with wiring.recorded(config, host, log, "deploy") as recorder, wiring.host_visit(config, host, address, recorder) as visit:
         if checked is None:
             there = take_away(visit)
             say(out, f"vsspc: the bundle {'was removed from' if there else 'is not on'} {host}")

@@ -81,6 +81,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "sweep.waiting": lambda f: f"run {f['run']} waits for its post: {f['why']}",
     "lease.set_aside": lambda f: f"the lease was set aside as {f['where']}: {f['why']}",
     "lease.not_saved": lambda f: str(f["why"]),
+    "history.not_saved": lambda f: f"WARNING: this is not in the host's history: {f['why']}",
     "owner.replaced": lambda f: f"replaced the owner file of {f['holder']}, {f['age']} s old",
     # What post owes, and why, is in one line at its end.
     "teardown.failed": lambda f: None if f.get("command") in _TAKING_DOWN else f"teardown: {f['why']}",

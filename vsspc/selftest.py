@@ -121,15 +121,13 @@ def run(config_path: str | None, host: str, address: str | None, sets: Sequence[
 def _tried(config: Config, host: str, address: str | None, report: Report) -> VsspcError | None:
     """Do it; return the error that came of it."""
     try:
-        recorder = _Recorder(wiring.host_log(config, host=host, command="selftest"), report)
-        try:
-            _try(config, host, address, recorder, report)
-        except Exception as error:
-            if not isinstance(error, VsspcError):
-                recorder.failure("selftest.fault", error)
-            raise
-        finally:
-            recorder.end_step()
+        log = wiring.host_log(config, host=host, command="selftest")
+        with wiring.recorded(config, host, log, "selftest") as history:
+            recorder = _Recorder(history, report)
+            try:
+                _try(config, host, address, recorder, report)
+            finally:
+                recorder.end_step()
     except VsspcError as error:
         return error.at(host=host, step="selftest")
     except KeyboardInterrupt:

@@ -6,23 +6,26 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from vsspc import __version__
 from vsspc import config as configuration
 from vsspc.adapters import effects, stops
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.credentials import logon, rsync_password
 from vsspc.adapters.filecounts import FileCountFiles
+from vsspc.adapters.historyfiles import HistoryFiles
 from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import LeaseUnreadable
+from vsspc.core.errors import LeaseUnreadable, VsspcError
 from vsspc.core.settings import Bundle, HostSettings
 from vsspc.engine import shrinkguard
+from vsspc.engine.recorder import Recorder
 from vsspc.engine.run import HostRun, Ports
 from vsspc.engine.visit import Visit
 from vsspc.log import open_log
@@ -59,6 +62,38 @@ def host_log(config: Config, **bound: object) -> Log:
     if isinstance(host := bound.get("host"), str) and not config.host_table(host).encrypt:
         bound["encrypt"] = False
     return open_log(config.log_file, sys.stdout, **bound)
+
+
+@contextmanager
+def recorded(
+    config: Config, host: str, log: Log, command: str, *, kind: str = "", transfer_ok: bool | None = None
+) -> Iterator[Log]:
+    """Inside, what a command does on a host is collected from its log; at its end it stands in the host's history.
+
+    `kind` and `transfer_ok` are BackupPC's. A history that cannot be written is worth a warning, and fails nothing.
+    """
+    with closing(SystemClock()) as clock:
+        recorder = Recorder(log, clock, command, kind=kind, transfer_ok=transfer_ok)
+        ended: BaseException | None = None
+        try:
+            yield recorder
+        except BaseException as error:
+            ended = error
+            if isinstance(error, Exception) and not isinstance(error, VsspcError):
+                recorder.failure("fault", error)  # people get one line of it; here is the rest
+            raise
+        finally:
+            try:
+                if (record := recorder.record(ended, __version__)).tells:
+                    history_files(config, host).append(host, record)
+            except Exception as error:  # noqa: BLE001 whatever it is, the command's own end counts
+                why = error.strerror if isinstance(error, OSError) else None
+                log.warning("history.not_saved", why=why or f"{type(error).__name__}: {error}")
+
+
+def history_files(config: Config, host: str) -> HistoryFiles:
+    """Return the histories, as far back as is kept for a host."""
+    return HistoryFiles(config.state_dir, config.host_table(host).history)
 
 
 def host_bundle(config: Config, host: str) -> Bundle:

@@ -67,22 +67,33 @@ def restore_post(config_path: str | None, client: str, address: str, xfer_ok: st
 
 
 @contextmanager
-def _hook(config_path: str | None, sets: Sequence[str], client: str, command: str) -> Iterator[tuple[Config, Log]]:
+def _hook(
+    config_path: str | None,
+    sets: Sequence[str],
+    client: str,
+    command: str,
+    *,
+    kind: str = "",
+    transfer_ok: bool | None = None,
+) -> Iterator[tuple[Config, Log]]:
     """Give a hook's configuration and log; inside, an error is announced by where its details stand."""
     from vsspc import wiring
     from vsspc.log import details_named
 
     config = wiring.load_config(config_path, sets)
     log = wiring.host_log(config, host=check_host_name(client), command=command)
-    with details_named(sys.stdout, config.log_file):
-        yield config, log
+    with (
+        details_named(sys.stdout, config.log_file),
+        wiring.recorded(config, client, log, command, kind=kind, transfer_ok=transfer_ok) as recorder,
+    ):
+        yield config, recorder
 
 
 def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str, kind: str) -> None:
     from vsspc import wiring
 
     began = time.monotonic()
-    with _hook(config_path, sets, client, "pre") as (config, log):
+    with _hook(config_path, sets, client, "pre", kind=kind[:20]) as (config, log):
         programs = wiring.host_bundle(config, client)
         with wiring.host_run(config, client, address, log, for_reader=True) as run:
             log.info("pre", type=kind[:20], address=address)
@@ -102,7 +113,7 @@ def _post(config_path: str | None, sets: Sequence[str], client: str, address: st
     from vsspc import wiring
 
     began, good = time.monotonic(), False
-    with _hook(config_path, sets, client, "post") as (config, log):
+    with _hook(config_path, sets, client, "post", transfer_ok=transfer_ok) as (config, log):
         try:
             with wiring.host_run(config, client, address, log) as run:
                 lease = run.post(transfer_ok=transfer_ok)
@@ -131,7 +142,7 @@ def _restore_post(config_path: str | None, sets: Sequence[str], client: str, add
 
     began = time.monotonic()
     with (
-        _hook(config_path, sets, client, "restore-post") as (config, log),
+        _hook(config_path, sets, client, "restore-post", transfer_ok=transfer_ok) as (config, log),
         wiring.host_run(config, client, address, log) as run,
     ):
         lease = run.restore_post(transfer_ok=transfer_ok)

@@ -57,5 +57,8 @@ def _sweep(
     log = wiring.host_log(config, host=check_host_name(client), command="sweep")
     if address is None:
         address = wiring.known_address(config, client)
-    with wiring.host_run(config, client, address, log) as run:
+    with (
+        wiring.recorded(config, client, log, "sweep") as recorder,
+        wiring.host_run(config, client, address, recorder) as run,
+    ):
         click.echo(f"vsspc: {status.words(run.sweep(also_waiting=waiting, dismiss=dismiss))}")
