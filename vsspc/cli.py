@@ -15,6 +15,7 @@ COMMANDS = {
     "restore-pre": "vsspc.commands.hooks",
     "restore-post": "vsspc.commands.hooks",
     "status": "vsspc.commands.status",
+    "history": "vsspc.commands.history",
     "check": "vsspc.commands.check",
     "sweep": "vsspc.commands.sweep",
     "selftest": "vsspc.commands.selftest",

@@ -188,9 +188,9 @@ class Run:
 
     @property
     def transfer(self) -> float | None:
-        """Seconds between the end of what began it and its post, if both are known."""
+        """Seconds between the end of a pre that succeeded and its post, if both are known."""
         for before, after in zip(self.records, self.records[1:], strict=False):
-            if POST_OF.get(before.command) == after.command:
+            if POST_OF.get(before.command) == after.command and before.ending is Ending.DONE:
                 ended = datetime.fromisoformat(before.began).timestamp() + before.took
                 return max(datetime.fromisoformat(after.began).timestamp() - ended, 0.0)
         return None

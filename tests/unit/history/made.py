@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from prometheus_client import Metric
+from prometheus_client import parser as of_prometheus
+from prometheus_client.openmetrics import parser as of_openmetrics
+
 from vsspc.core.history import Ending, Note, Record, Retry, Step
+
+__all__ = ["Metric", "at", "failed_pre", "openmetrics", "post", "pre", "prometheus", "run_id"]
+
+Parser = Callable[[str], Iterable[Metric]]
+openmetrics: Parser = of_openmetrics.text_string_to_metric_families
+prometheus: Parser = of_prometheus.text_string_to_metric_families
 
 FIRST = datetime(2026, 11, 23, 20, 0, tzinfo=UTC)
 STEPS = (
