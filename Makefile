@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec chaos install deb backuppc security fuzz
+.PHONY: help setup machine lint test demo real-paexec chaos install deb backuppc security fuzz docs screenshots newcomer
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -21,7 +21,7 @@ machine:
 .venv/installed: setup.cfg pyproject.toml | machine
 	@echo 'setup: installing the Python packages into .venv'
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv .venv
-	@$(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test,kerberos,keyring]'
+	@$(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test,docs,kerberos,keyring]'
 	@touch $@
 
 lint: setup ## ruff, mypy --strict and the import fences
@@ -60,3 +60,14 @@ security: setup ## what others may do to us: malicious hosts, servers and men in
 fuzz: setup ## everything that reads from outside, fed with noise for T seconds (T=120); atheris where it can be had
 	@$(PYTHON) -c 'import atheris' 2>/dev/null || $(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check 'atheris>=3.0' || echo 'fuzz: without atheris'
 	@$(PYTHON) -m tests.security.fuzz --seconds $(or $(T),120)
+
+docs: setup ## the documents as a site, in .venv/site, after writing what in them is generated
+	@$(PYTHON) -m tests.docs.generate
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet -f vsspc/packaging/mkdocs.yml
+	@echo 'docs: .venv/site/index.html'
+
+screenshots: setup ## the pictures in the documents, made anew: a dump on BackupPC's page, check, a run's timeline
+	@$(PYTHON) -m tests.docs.screenshots
+
+newcomer: setup ## what README tells a newcomer to do, from a clean clone, timed: a first dump; what is wrong with a host (root)
+	@$(PYTHON) -m tests.newcomer

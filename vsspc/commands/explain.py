@@ -7,7 +7,7 @@ import textwrap
 
 import click
 
-from vsspc.core.catalogue import Entry, entries, explained
+from vsspc.core.catalogue import entries, entry, explained
 
 _WIDTH = 100
 _INDENT = "  "
@@ -28,19 +28,10 @@ def explain(code: str | None) -> None:
 
 def _of_ours(asked: str) -> str | None:
     found = explained(asked)
-    return None if found is None else _text(found)
-
-
-def _text(one: Entry) -> str:
-    again = "yes, if there is time" if one.transient else "no"
-    return "\n".join(
-        (
-            f"{f'{one.name}: ' if one.name else ''}exit code {one.code}; BackupPC shows {one.shown}",
-            _filled("meaning", one.meaning),
-            _filled("tried again within a run", again),
-            _filled("what to do", one.advice),
-        )
-    )
+    if found is None:
+        return None
+    head = f"{f'{found.name}: ' if found.name else ''}exit code {found.code}; BackupPC shows {found.shown}"
+    return _told(head, found.meaning, transient=found.transient, advice=found.advice)
 
 
 def _of_vss(asked: str) -> str | None:
@@ -51,16 +42,17 @@ def _of_vss(asked: str) -> str | None:
 
     for number, one in TABLE.items():
         if asked.strip().lower() in (f"0x{number:08x}", one.symbol.lower()):
-            return "\n".join(
-                (
-                    f"{one.symbol}, 0x{number:08x}: {one.error.__name__}, exit code {one.error.exit_code};"
-                    f" BackupPC shows {one.error.exit_code * 256}",
-                    _filled("meaning", f"{one.sentence[0].upper()}{one.sentence[1:]}."),
-                    _filled("tried again within a run", "yes, if there is time" if one.kind is Kind.TRANSIENT or one.again else "no"),
-                    _filled("what to do", one.advice),
-                )
-            )
+            ours = entry(one.error)
+            head = f"{one.symbol}, 0x{number:08x}: {ours.name}, exit code {ours.code}; BackupPC shows {ours.shown}"
+            sentence = f"{one.sentence[0].upper()}{one.sentence[1:]}."
+            return _told(head, sentence, transient=one.kind is Kind.TRANSIENT or one.again is not None, advice=one.advice)
     return None
+
+
+def _told(head: str, meaning: str, *, transient: bool, advice: str) -> str:
+    again = "yes, if there is time" if transient else "no"
+    told = (("meaning", meaning), ("tried again within a run", again), ("what to do", advice))
+    return "\n".join((head, *(_filled(name, text) for name, text in told)))
 
 
 def _filled(name: str, text: str) -> str:
