@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "vsspc.commands.status",
     "history": "vsspc.commands.history",
     "check": "vsspc.commands.check",
+    "run": "vsspc.commands.run",
     "sweep": "vsspc.commands.sweep",
     "selftest": "vsspc.commands.selftest",
     "deploy": "vsspc.commands.deploy",
@@ -55,4 +56,9 @@ def main() -> None:
     """The entry point."""
     # Before a command's own handlers are there, INT ends it like TERM; click's "Aborted!" would end it with 1.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    vsspc.main(prog_name="vsspc")
+    try:
+        vsspc.main(prog_name="vsspc")
+    except Exception as error:  # noqa: BLE001 an installation that is not whole, say: a person gets a line, no traceback
+        from vsspc.commands import common
+
+        common.fail(common.fault(error).at(host=common.HERE, step="start"))

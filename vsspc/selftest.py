@@ -27,6 +27,7 @@ from vsspc.core.machine import RESTING
 from vsspc.core.settings import Bundle
 from vsspc.core.words import Lease, State, check_host_name
 from vsspc.ports import Log
+from vsspc.terminal import Verbosity
 
 LIBRARIES = ("pypsexec", "smbprotocol", "pyspnego", "cryptography", "tenacity", "structlog", "pydantic", "click")
 PROGRAMS = ("vshadow.exe", "rsync.exe", "cygwin1.dll", "dosdev.exe")
@@ -96,7 +97,13 @@ class Report:
         return "\n".join(lines)
 
 
-def run(config_path: str | None, host: str, address: str | None, sets: Sequence[str] = ()) -> Report:
+def run(
+    config_path: str | None,
+    host: str,
+    address: str | None,
+    sets: Sequence[str] = (),
+    verbosity: Verbosity = Verbosity.NORMAL,
+) -> Report:
     """Take a snapshot of the host, prove it, take it down; return the report, of a failure too. Raise nothing of ours.
 
     `address` is where the host is reached; without it, where its lease says, or else by its name. `sets`: `--set`.
@@ -107,7 +114,7 @@ def run(config_path: str | None, host: str, address: str | None, sets: Sequence[
     try:
         check_host_name(host)
         config = wiring.load_config(config_path, sets)
-        error = _tried(config, host, address, report)
+        error = _tried(config, host, address, report, verbosity)
         _tell_lease(config, host, report)
         if error is None and report.left:
             error = TeardownIncomplete(f"still on the host: {', '.join(report.left)}")
@@ -118,14 +125,20 @@ def run(config_path: str | None, host: str, address: str | None, sets: Sequence[
     return report
 
 
-def _tried(config: Config, host: str, address: str | None, report: Report) -> VsspcError | None:
+def _tried(
+    config: Config, host: str, address: str | None, report: Report, verbosity: Verbosity
+) -> VsspcError | None:
     """Do it; return the error that came of it."""
     try:
-        log = wiring.host_log(config, host=host, command="selftest")
+        log = wiring.host_log(config, verbosity=verbosity, host=host, command="selftest")
         with wiring.recorded(config, host, log, "selftest") as history:
             recorder = _Recorder(history, report)
             try:
                 _try(config, host, address, recorder, report)
+            except Exception as error:
+                if not isinstance(error, VsspcError):
+                    recorder.failure("selftest.fault", error)
+                raise
             finally:
                 recorder.end_step()
     except VsspcError as error:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TypeVar
 
 import click
@@ -85,7 +86,8 @@ def run(command: Callable[[], None], host: str | None) -> None:
     except VsspcError as error:
         fail(error.at(host=host or HERE, step=_own_name()))
     except Exception as error:  # noqa: BLE001 the traceback is for the JSON log; a person gets one line
-        fail(InternalError(f"{type(error).__name__}: {error}").at(host=host or HERE, step=_own_name()))
+        _keep(error, host or HERE)
+        fail(fault(error).at(host=host or HERE, step=_own_name()))
 
 
 def run_each(commands: Mapping[str, Callable[[], None]]) -> None:
@@ -100,6 +102,22 @@ def run_each(commands: Mapping[str, Callable[[], None]]) -> None:
                 break  # stopped by a signal
     if codes:
         sys.exit(codes[0])
+
+
+def fault(error: Exception) -> InternalError:
+    """Return what people are told of an error that nobody foresaw."""
+    return InternalError(f"{type(error).__name__}: {error}")
+
+
+def _keep(error: Exception, host: str) -> None:
+    """Put an unforeseen error with its traceback into the JSON log, if there is a way to it."""
+    with suppress(Exception):
+        from vsspc import wiring
+        from vsspc.log import open_log
+
+        config = wiring.load_config(click.get_current_context().find_root().obj)
+        wiring.state_files(config).check_owner()  # root's log would keep BackupPC's user out
+        open_log(config.log_file, sys.stdout, host=host, command=_own_name()).failure("fault", error)
 
 
 def _own_name() -> str:
