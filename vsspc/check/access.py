@@ -126,7 +126,7 @@ def leftovers(found: Left, lease: Lease | None, server: str, host: str, markers:
     """
     holder, run, ttl = _owner(found.owner)
     waiting = {lease.run} if lease is not None and lease.state is State.WAIT else set()
-    active = holder not in (None, server) and found.owner_age <= ttl
+    active = _is_active(holder, server, found, ttl)
     known = waiting | ({run} if active else set())
     things = [f"the folder of run {one}" for one in found.folders if one not in known]
     things += [f"the service program {one}" for one in found.programs if _run_of(_SERVICE_FILE, one) not in known]
@@ -142,10 +142,20 @@ def leftovers(found: Left, lease: Lease | None, server: str, host: str, markers:
         says = f"Earlier runs left {', '.join(things[:_SHOWN])}{more}. The next run settles it."
         return Finding("leftovers", Level.WARNING, says, f"vsspc check --mend {host}")
     if active:
-        return Finding("leftovers", Level.OK, f"Another server works on the host: {ascii(holder)[:60]}, run {ascii(run)[:20]}.")
+        return Finding("leftovers", Level.OK, f"Another server works on the host: {at_work(found, server)}.")
     if waiting:
         return Finding("leftovers", Level.OK, f"Nothing but run {next(iter(waiting))}, which waits for its post.")
     return Finding("leftovers", Level.OK, "Nothing of earlier runs is on the host.")
+
+
+def at_work(found: Left, server: str) -> str:
+    """Return who works on the host now if that is another server, "" otherwise: nothing is to be started beside its run."""
+    holder, run, ttl = _owner(found.owner)
+    return f"{ascii(holder)[:60]}, run {ascii(run)[:20]}" if _is_active(holder, server, found, ttl) else ""
+
+
+def _is_active(holder: str | None, server: str, found: Left, ttl: float) -> bool:
+    return holder not in (None, server) and found.owner_age <= ttl
 
 
 def _owner(content: bytes | None) -> tuple[str | None, str | None, float]:

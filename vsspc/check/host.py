@@ -280,6 +280,9 @@ def _inside(scene: _Scene, factory: StagedFactory) -> None:
             if point != transfer.POINT:
                 walk.look(point, lambda: None, needs=needs)
         return
+    if other := access.at_work(scene.left, wiring.state_files(scene.config).server_id()):
+        walk.skip(INSIDE, f"another server works on the host ({other}); nothing is started beside its run.")
+        return
     ran = False
 
     def work(site: Site, run: str) -> None:

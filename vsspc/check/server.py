@@ -16,7 +16,7 @@ def bundle(found: Bundle, settings: HostSettings, folder: str) -> Finding:
     faults += [f"{name} is missing" for name in found.missing(settings.engine) if not any(name in one for one in faults)]
     if faults:
         says = f"{'; '.join(faults)}: rsync does not start on the host, or no run begins."
-        return Finding("bundle", Level.FAILED, says[:1].upper() + says[1:], _WHOLE_SET.format(folder=folder))
+        return Finding("bundle", Level.FAILED, says, _WHOLE_SET.format(folder=folder))
     size = sum(map(len, found.files.values()))
     machine = f", for {checked.rsync}" if checked.rsync else ""
     return Finding("bundle", Level.OK, f"{len(found.files)} files, {size} bytes, complete and of one build{machine}.")

@@ -118,6 +118,8 @@ def _bar(length: int, shown: bool) -> Iterator[Callable[[str], None]]:
             bar.update(1)
 
         yield advance
+        bar.label = "checked".ljust(20)
+        bar.update(length - bar.pos)
 
 
 def _report(reviewed: Mapping[str, Reviewed], looked: Sequence[Looked], as_json: bool, quiet: bool) -> None:

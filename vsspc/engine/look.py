@@ -55,7 +55,7 @@ class Look(Visit):
 
     def _beside(self) -> None:
         """Do the work beside a run that waits, or one that still owes something."""
-        run, error = self._ports.token(6), None
+        before, run, error = self._lease, self._ports.token(6), None
         try:
             site = self._open(self._limit)
             with site.transport.until(self._limit):
@@ -72,6 +72,8 @@ class Look(Visit):
             self._close()
         error = error or self._ports.clock.stopped()
         left = self._owed(run)
+        if left is None:
+            self._ports.store.save(before)
         if (first := error or left) is not None:
             raise first
 
