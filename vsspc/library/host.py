@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ from vsspc.core.words import Lease, Purpose, State, check_host_name
 from vsspc.engine.run import HostRun
 from vsspc.library.cancel import Cancel
 from vsspc.library.snapshot import Snapshot, served, variables
+from vsspc.log import details_named
 from vsspc.ports import LeaseStore, Log, StoppableClock, World
 
 
@@ -36,7 +38,7 @@ class Host:
         address: str | None = None,
         *,
         config: str | os.PathLike[str] | None = None,
-        settings: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | Sequence[str] = (),
         world: World | None = None,
         verbose: bool = False,
     ) -> None:
@@ -46,14 +48,15 @@ class Host:
             name: the host's name in BackupPC and in the configuration.
             address: where it is reached (a name or an IP address); None: where its lease says, else by its name.
             config: the configuration file; None: `$VSSPC_CONFIG`, else /etc/vsspc/vsspc.toml.
-            settings: settings of the host over the file's, by key: `{"volumes": ["C:", "D:"], "timeouts.map": "90s"}`.
+            settings: settings of the host over the file's, by key, `{"volumes": ["C:", "D:"], "timeouts.map": "90s"}`;
+                or as the texts that `--set` takes.
             world: what takes the place of clock, transports, rsync, store, sessions or log; None: all of it is real.
             verbose: say on the standard output what BackupPC's XferLOG would show.
 
         Raises:
             ConfigError: the configuration, the name or a setting cannot be used.
         """
-        sets = [f"{key}={toml.value(list(value) if isinstance(value, tuple) else value)}" for key, value in (settings or {}).items()]
+        sets = [f"{key}={toml.value(value)}" for key, value in settings.items()] if isinstance(settings, Mapping) else settings
         self.name = check_host_name(name)
         self._address = address
         self._config = wiring.load_config(None if config is None else os.fspath(config), sets)
@@ -231,6 +234,7 @@ class Host:
         """Give what one of the two verbs works with. Sessions, and passwords, are of one phase only."""
         log = world.log or wiring.host_log(self._config, silent=not self._verbose, host=self.name, command=command)
         with (
+            details_named(sys.stdout, self._config.log_file) if self._verbose else nullcontext(),
             self._recorded(log, command, purpose, transfer_ok) as recorder,
             nullcontext(world.clock) if world.clock is not None else closing(SystemClock()) as clock,
             wiring.host_ports(self._config, settings, recorder, replace(world, clock=clock)) as (ports, abort),
