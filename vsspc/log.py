@@ -108,9 +108,9 @@ _ONCE = frozenset({"session"})
 
 
 def open_log(
-    file: Path | None, stdout: TextIO, verbosity: Verbosity = Verbosity.NORMAL, **bound: object
+    file: Path | None, stdout: TextIO | None, verbosity: Verbosity = Verbosity.NORMAL, **bound: object
 ) -> Log:
-    """Return a log that writes to stdout and, if given, appends to the JSON file. Raise ConfigError."""
+    """Return a log that writes to stdout and appends to the JSON file, each if it is given. Raise ConfigError."""
     stream = _open(file) if file else None
     logger = structlog.wrap_logger(
         _Sink(stream),
@@ -118,7 +118,7 @@ def open_log(
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _redact,
-            _Tee(stdout, verbosity),
+            *([_Tee(stdout, verbosity)] if stdout is not None else []),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
