@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tests.docs.generate import commands, errors, machine, modules
+from tests.docs.generate import api, commands, errors, machine, modules
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "docs/api.md": api.page,
     "docs/commands.md": commands.page,
     "docs/errors.md": errors.page,
     "docs/machine.svg": machine.drawing,
