@@ -71,13 +71,8 @@ def test_the_program_completes_commands_and_options() -> None:
 
 
 @pytest.mark.parametrize("shell", COMPLETIONS)
-def test_a_shell_takes_its_script_and_asks_the_program(share: Path, shell: str, tmp_path: Path) -> None:
-    script = share / COMPLETIONS[shell]
-    assert "_VSSPC_COMPLETE" in script.read_text("utf-8")
-    if (program := shutil.which(shell)) is None:
-        assert shell != "bash"
-        return
-    subprocess.run([program, "-n", str(script)], timeout=30, check=True)
+def test_a_shells_script_is_for_it_and_asks_the_program(share: Path, shell: str) -> None:
+    assert f"_VSSPC_COMPLETE={shell}_complete" in (share / COMPLETIONS[shell]).read_text("utf-8")
 
 
 def test_bash_completes_with_it(share: Path, tmp_path: Path) -> None:
