@@ -70,7 +70,7 @@ class CheckedHost(LabDriver):
 
         Times of folders are not in it: a file that came and went moves them. `netstat.txt` is a waiting run's own.
         """
-        files = {}
+        files: dict[str, tuple[object, ...]] = {}
         for path in sorted(self.lab.volume().rglob("*")):
             name = path.relative_to(self.lab.volume()).as_posix()
             if path.is_symlink():

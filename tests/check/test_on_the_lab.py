@@ -53,7 +53,7 @@ def test_six_faults_at_once_are_all_named_with_what_mends_each(lab_factory: LabF
     code, table = host.table()
     assert code == 10
     for one in SIX:
-        assert re.search(rf"^  {'FAILED ' if one.level == 'failed' else 'warning'}  {re.escape(one.point)} ", table, re.M)
+        assert re.search(rf"^  {'FAILED ' if one.level == 'failed' else 'warning'}  {re.escape(one.point)} ", table, re.MULTILINE)
     assert table.count("mend: ") >= len(SIX)
 
 

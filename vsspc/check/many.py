@@ -9,10 +9,11 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from types import FrameType
 
 from vsspc import wiring
@@ -21,7 +22,6 @@ from vsspc.check.host import looked_at
 from vsspc.core.errors import Interrupted, VsspcError
 from vsspc.core.findings import Finding, Level
 
-AT_ONCE = 8
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -78,22 +78,48 @@ def _mended(order: Order, found: list[Finding], points: list[str], begun: Callab
 def look_at_all(orders: Sequence[Order], at_once: int, done: Callable[[Looked], None]) -> list[Looked]:
     """Look at hosts, so many at once; `done` is told each as it ends. Return them in the order of the orders.
 
-    After a stop signal those are left out that had not begun, and the last one says by what it was stopped.
+    After a stop signal none is begun any more; those that were not looked at say by what they were stopped.
     """
+    stopped: list[int] = []
+    children: list[SpawnProcess] = []
     found: dict[str, Looked] = {}
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(at_once, len(orders)), mp_context=context, initializer=_begin) as pool:
-        futures = [pool.submit(look, order) for order in orders]
-        with _stopping(futures) as stopped:
-            for future in as_completed(futures):
-                with suppress(CancelledError, BrokenProcessPool):
-                    looked = future.result()
-                    found[looked.order.host] = looked
-                    done(looked)
-        for order, future in zip(orders, futures, strict=True):
-            if order.host not in found and (stopped or not future.cancelled()):
-                found[order.host] = _lost(order, stopped)
+    with _stopping(stopped, children), ThreadPoolExecutor(min(at_once, len(orders))) as pool:
+        for future in as_completed([pool.submit(_in_a_process, order, stopped, children) for order in orders]):
+            looked = future.result()
+            found[looked.order.host] = looked
+            done(looked)
     return [found[order.host] for order in orders]
+
+
+def _in_a_process(order: Order, stopped: Sequence[int], children: list[SpawnProcess]) -> Looked:
+    if stopped:
+        return Looked(order, (), stopped[0])
+    context = multiprocessing.get_context("spawn")  # threads of ours are running: fork would copy their locks
+    receiving, sending = context.Pipe(duplex=False)
+    child = context.Process(target=_look_and_tell, args=(order, sending), name=f"vsspc check {order.host}")
+    child.start()
+    sending.close()
+    children.append(child)
+    if stopped:  # the signal came before the child could be told
+        _stop(child)
+    try:
+        looked = receiving.recv()
+        assert isinstance(looked, Looked)
+    except EOFError:
+        looked = _lost(order, stopped)
+    finally:
+        receiving.close()
+        child.join()
+        children.remove(child)
+    return looked
+
+
+def _look_and_tell(order: Order, told: Connection) -> None:
+    """The whole of a child's life. Outside of the look itself a signal ends it without a word."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    told.send(look(order))
+    told.close()
 
 
 def _lost(order: Order, stopped: Sequence[int]) -> Looked:
@@ -102,31 +128,25 @@ def _lost(order: Order, stopped: Sequence[int]) -> Looked:
     return Looked(order, (Finding("check", Level.FAILED, "The process that looked at it ended.", VsspcError.advice),))
 
 
-def _begin() -> None:
-    """Let a signal that comes between two hosts end a process without a word."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
+def _stop(child: SpawnProcess) -> None:
+    """Stop a child in order. Never by INT: a terminal has sent it that, and a second one ends it without undoing."""
+    if child.pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGTERM)
 
 
 @contextmanager
-def _stopping(futures: Sequence[Future[Looked]]) -> Iterator[list[int]]:
-    """Inside the `with` block a signal cancels what has not begun, and stops what has; it is given in the list."""
-    stopped: list[int] = []
+def _stopping(stopped: list[int], children: Sequence[SpawnProcess]) -> Iterator[None]:
+    """Inside the `with` block a signal stops the children, and is kept in the list."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if not stopped:
-            stopped.append(number)
-        for future in futures:
-            future.cancel()
-        for child in multiprocessing.active_children():
-            if child.pid is not None:
-                with suppress(ProcessLookupError):
-                    # Never INT: a terminal has sent them that already, and a second one ends them without undoing.
-                    os.kill(child.pid, signal.SIGTERM)
+        stopped.append(number)
+        for child in tuple(children):
+            _stop(child)
 
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
-        yield stopped
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

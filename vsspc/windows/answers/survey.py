@@ -33,7 +33,7 @@ def survey_of(output: bytes) -> Survey:
     text = text_of(output)
     parts = _SECTION.split(text)
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
-    language = _LANGUAGE.search(sections.get("powershell", ""))
+    language = _LANGUAGE.search(sections.get("language", ""))
     markers = dict.fromkeys(run.lower() for run in _MARKER.findall(sections.get("markers", "")))
     return Survey(
         _value(sections.get("filter", ""), TOKEN_FILTER_VALUE),

@@ -19,7 +19,7 @@ _RULES = r"Windows Defender Exploit Guard\ASR\Rules"
 ASR_KEYS = (rf"HKLM\SOFTWARE\Policies\Microsoft\Windows Defender\{_RULES}", rf"HKLM\SOFTWARE\Microsoft\Windows Defender\{_RULES}")
 """Where rules are: set by a policy, set on the host itself (Set-MpPreference)."""
 LANGUAGE_MODE = "Write-Output ('language=' + $ExecutionContext.SessionState.LanguageMode)"
-SECTIONS = ("filter", "asr", "powershell", "markers", "end")
+SECTIONS = ("filter", "asr", "language", "markers", "end")
 
 
 def survey(volumes: Sequence[Volume]) -> str:
@@ -32,12 +32,11 @@ def survey(volumes: Sequence[Volume]) -> str:
             f'{reg} "{TOKEN_FILTER}" /v {TOKEN_FILTER_VALUE}',
             "echo section=asr",
             *(f'{reg} "{key}" /v {ASR_RULE}' for key in ASR_KEYS),
-            "echo section=powershell",
+            "echo section=language",
             f'{POWERSHELL} -Command "{LANGUAGE_MODE}"',
             "echo section=markers",
             *(rf'if exist "{one.name}\vsspc-*" dir /b "{one.name}\vsspc-*"' for one in volumes),
             "echo section=end",
-            "exit /b 0",
         ],
     )
 
