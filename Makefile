@@ -63,7 +63,7 @@ fuzz: setup ## everything that reads from outside, fed with noise for T seconds 
 
 docs: setup ## the documents as a site, in .venv/site, after writing what in them is generated
 	@$(PYTHON) -m tests.docs.generate
-	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet -f vsspc/packaging/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict -f vsspc/packaging/mkdocs.yml
 	@echo 'docs: .venv/site/index.html'
 
 screenshots: setup ## the pictures in the documents, made anew: a dump on BackupPC's page, check, a run's timeline
