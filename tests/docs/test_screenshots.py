@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,59 +10,53 @@ import pytest
 from tests.check.six import SIX
 from tests.docs.blocks import PAGES, ROOT
 from tests.docs.screenshots import browser, terminal
-from tests.docs.screenshots.scenes import HOST, Scene, scenes
+from tests.docs.screenshots.scenes import HOST, LOCKED, Scene, scenes
 
 IMAGES = ROOT / "docs" / "images"
 NAMES = ("check", "timeline", "xferlog")
 
 
-@pytest.fixture(scope="module")
-def played() -> Mapping[str, Scene]:
-    return dict(scenes())
+def test_made_anew_the_pictures_show_what_they_should(tmp_path: Path) -> None:
+    """One test, so that the scenes are played once."""
+    played = dict(scenes())
+    assert set(played) == set(NAMES)
+    for name, scene in played.items():
+        browser.take(scene.html, tmp_path / f"{name}.png", width=scene.width, height=scene.height)
+        made, kept = browser.look(tmp_path / f"{name}.png"), browser.look(IMAGES / f"{name}.png")
+        assert (made.width, made.height) == (scene.width, scene.height)
+        assert min(one.rows_with_something / one.height for one in (made, kept)) > 0.4, name
+        assert kept.width == made.width and abs(kept.height - made.height) < 0.2 * made.height, "stale: make screenshots"
+        assert str(ROOT) not in scene.words and "/tmp/" not in scene.words
+    assert_dump(played["xferlog"])
+    assert_timeline(played["timeline"].words)
+    assert_check(played["check"])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_picture_is_made_and_is_not_empty(played: Mapping[str, Scene], name: str, tmp_path: Path) -> None:
-    scene = played[name]
-    browser.take(scene.html, tmp_path / "x.png", width=scene.width, height=scene.height)
-    made, kept = browser.look(tmp_path / "x.png"), browser.look(IMAGES / f"{name}.png")
-    assert (made.width, made.height) == (scene.width, scene.height)
-    for picture in (made, kept):
-        assert picture.rows_with_something > 0.4 * picture.height
-    assert kept.width == made.width and abs(kept.height - made.height) < 0.2 * made.height, "stale: make screenshots"
-
-
-def test_the_dump_on_backuppcs_page_has_our_lines(played: Mapping[str, Scene]) -> None:
-    words = played["xferlog"].words
+def assert_dump(page: Scene) -> None:
+    """BackupPC's own page, in its own style, has our lines around its own."""
     for step in ("cleanup", "snapshot", "map", "rsyncd_up"):
-        assert f"vsspc: {step} done" in words
-    assert re.search(rf"vsspc: shadow copy of {HOST} served as rsync module C at [\d.]+, proved; run \w+", words)
-    assert "vsspc: the shadow copy outlived the transfer" in words
-    assert re.search(rf"vsspc: nothing of run \w+ is left on {HOST}", words)
-    assert "Users/Ada/AppData/Local/Mail/archive.pst" in words
-    assert "file:///usr/share/backuppc/image/BackupPC_stnd.css" in played["xferlog"].html
+        assert f"vsspc: {step} done" in page.words
+    assert re.search(rf"vsspc: shadow copy of {HOST} served as rsync module C at [\d.]+, proved; run \w+", page.words)
+    assert "vsspc: the shadow copy outlived the transfer" in page.words
+    assert re.search(rf"vsspc: nothing of run \w+ is left on {HOST}", page.words)
+    assert LOCKED in page.words
+    assert "file:///usr/share/backuppc/image/BackupPC_stnd.css" in page.html
 
 
-def test_the_timeline_has_every_step(played: Mapping[str, Scene]) -> None:
-    words = played["timeline"].words
+def assert_timeline(words: str) -> None:
+    """Each step has its bar and its time."""
     assert words.splitlines()[0].endswith(": good")
     for step in ("cleanup", "snapshot", "map", "rsyncd_up", "transfer", "teardown"):
         assert re.search(rf"\b{step} .* s$", words, re.MULTILINE), step
 
 
-def test_the_check_names_all_six_faults_in_their_colours(played: Mapping[str, Scene]) -> None:
-    scene = played["check"]
+def assert_check(page: Scene) -> None:
+    """All six faults are named, with what mends each, in their colours."""
     for one in SIX:
-        assert re.search(rf"^  (warning|FAILED) +{re.escape(one.point)} ", scene.words, re.MULTILINE), one.point
-        assert one.mend in scene.words
-    assert scene.html.count('class="bold red">FAILED') == 2
-    assert scene.html.count('class="yellow">warning') == 4
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_no_picture_shows_a_path_of_this_machine(played: Mapping[str, Scene], name: str) -> None:
-    assert str(ROOT) not in played[name].words
-    assert "/tmp/" not in played[name].words
+        assert re.search(rf"^  (warning|FAILED) +{re.escape(one.point)} ", page.words, re.MULTILINE), one.point
+        assert one.mend in page.words
+    for level, colour in (("failed", 'bold red">FAILED'), ("warning", 'yellow">warning')):
+        assert page.html.count(f'class="{colour}') == sum(one.level == level for one in SIX)
 
 
 @pytest.mark.parametrize("name", NAMES)
