@@ -52,3 +52,8 @@ def test_the_page_of_errors_has_every_code_once() -> None:
     rows = [line for line in ROOT.joinpath("docs/errors.md").read_text("utf-8").splitlines() if line.startswith("| ")]
     for one in entries():
         assert len([row for row in rows if row.startswith(f"| {one.code} | {one.code * 256} | `{one.name}` |")]) == 1
+
+
+@pytest.mark.parametrize(("page", "picture"), [("README.md", "docs/machine.svg"), ("docs/architecture.md", "modules.svg")])
+def test_the_drawings_are_shown(page: str, picture: str) -> None:
+    assert f"]({picture})" in ROOT.joinpath(page).read_text("utf-8")
