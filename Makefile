@@ -5,7 +5,7 @@
 MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
-SOURCES := vsspc tests
+SOURCES := vsspc tests examples
 # Most tests wait for a process of the lab more than they compute.
 WORKERS := $(shell expr 2 \* $$(nproc))
 

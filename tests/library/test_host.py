@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 
 import vsspc
 from tests.fakes.state import MemoryState
-from tests.fakes.world import BUNDLE, HOST, SETTINGS, Process, World
+from tests.fakes.world import BUNDLE, HOST, SETTINGS, Killed, Process, World
 from vsspc.adapters.effects import watch
 from vsspc.config import toml
 from vsspc.core.words import Purpose, State
@@ -24,6 +25,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.world = World(2)
         self.folder = folder
+        folder.mkdir(exist_ok=True)
         self.processes: list[Process] = []
         bundle = folder / "bundle"
         bundle.mkdir()
@@ -50,6 +52,23 @@ class Stage:
     def die(self) -> None:
         """Kill the last program: the kernel drops its locks."""
         self.processes[-1].server.disk.drop(self.processes[-1].state)
+
+    def kill_at(self, number: int) -> list[int]:
+        """Kill the program that begins next right before its effect of that number; return whether that came, as it comes."""
+        killed: list[int] = []
+        left = [number]
+
+        @contextmanager
+        def around(process: Process, name: str) -> Iterator[None]:
+            if process is self.processes[0]:
+                left[0] -= 1
+                if left[0] < 0 and not killed:
+                    killed.append(number)
+                    process.kill()
+            yield
+
+        self.world.around = around
+        return killed
 
     def before(self, effect: str, act: Callable[[], None]) -> None:
         """Do something once, right before an effect of that name."""
@@ -227,6 +246,27 @@ def test_another_servers_run_is_left_alone(stage: Stage) -> None:
     with pytest.raises(vsspc.LeaseHeld), stage.host().snapshot():
         raise AssertionError("the other server is at work")
     assert stage.world.serves_copy(lease.run)
+
+
+@pytest.mark.parametrize("next_one", ["snapshot", "pre"])
+def test_killed_at_any_effect_the_next_run_settles_it(tmp_path: Path, next_one: str) -> None:
+    for number in itertools.count():
+        stage = Stage(tmp_path / str(number))
+        killed = stage.kill_at(number)
+        with suppress(Killed), stage.host().snapshot():
+            pass
+        if not killed:
+            break
+        stage.die()
+        if next_one == "snapshot":
+            with stage.host().snapshot() as snapshot:
+                assert stage.world.serves_copy(snapshot.run)
+        else:
+            stage.world.pre()
+            stage.world.post()
+        stage.world.assert_clean()
+        assert stage.world.lived == []
+    assert number > 50
 
 
 # The two verbs.
