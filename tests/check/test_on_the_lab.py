@@ -257,8 +257,9 @@ def test_a_check_while_a_pre_works_says_so_and_waits_for_nothing(host: CheckedHo
     process = host.start("pre", "--client", CLIENT, "--host", host.lab.address)
     host.lab.events.wait_for("process-start", timeout=30)
     report = host.check()
-    assert report.skipped() == set(INSIDE)
+    assert report.skipped() == set(INSIDE) and report.amiss() == {}
     assert "another vsspc of this server works on the host now" in report.points["service"]["says"]
+    assert "which is at work" in report.points["leftovers"]["says"]
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     host.lab.clear()

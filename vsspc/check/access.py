@@ -119,13 +119,15 @@ def left(home: Sequence[RemoteFile], runs: Sequence[RemoteFile], system: Sequenc
     )
 
 
-def leftovers(found: Left, lease: Lease | None, server: str, host: str, markers: Collection[str] = ()) -> Finding:
-    """Say what earlier runs left on the host. What a run that waits, or another server's, has there is none.
+def leftovers(
+    found: Left, lease: Lease | None, server: str, host: str, markers: Collection[str] = (), *, busy: bool = False
+) -> Finding:
+    """Say what earlier runs left on the host. What a run that waits, is at work, or is another server's has there is none.
 
-    `markers` are the runs whose marker folders lie on its volumes.
+    `markers` are the runs whose marker folders lie on its volumes; `busy`: a command of this server is at work there.
     """
     holder, run, ttl = _owner(found.owner)
-    waiting = {lease.run} if lease is not None and lease.state is State.WAIT else set()
+    waiting = {lease.run} if lease is not None and (busy or lease.state is State.WAIT) else set()
     active = _is_active(holder, server, found, ttl)
     known = waiting | ({run} if active else set())
     things = [f"the folder of run {one}" for one in found.folders if one not in known]
@@ -144,7 +146,8 @@ def leftovers(found: Left, lease: Lease | None, server: str, host: str, markers:
     if active:
         return Finding("leftovers", Level.OK, f"Another server works on the host: {at_work(found, server)}.")
     if waiting:
-        return Finding("leftovers", Level.OK, f"Nothing but run {next(iter(waiting))}, which waits for its post.")
+        does = "is at work" if busy else "waits for its post"
+        return Finding("leftovers", Level.OK, f"Nothing but run {next(iter(waiting))}, which {does}.")
     return Finding("leftovers", Level.OK, "Nothing of earlier runs is on the host.")
 
 

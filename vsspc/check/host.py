@@ -72,6 +72,8 @@ class _Scene:
     abort: Callable[[], None] = lambda: None
     left: access.Left = field(default_factory=access.Left)
     engine: str = ""
+    busy: bool = False
+    """Another command of this server works on the host."""
 
     def soon(self) -> Deadline:
         """Return the deadline of one connection."""
@@ -123,7 +125,14 @@ def _on_this_server(scene: _Scene, address: str | None) -> None:
         return server.bundle(scene.bundle, scene.settings, str(config.host_table(host).bundle))
 
     def lease() -> Finding:
-        scene.lease = wiring.state_files(config).load(host)
+        state = wiring.state_files(config)
+        scene.lease = state.load(host)
+        try:
+            with state.lock(host, "check", 0.0):
+                pass
+        except LeaseHeld:
+            scene.busy = True
+            return Finding(LEASE, Level.OK, "In order; another command of this server works on the host now.")
         return Finding(LEASE, Level.OK, "In order." if scene.lease else "There is none yet.")
 
     walk.look(SETTINGS, settings)
@@ -253,7 +262,7 @@ def _files(scene: _Scene, session: Access) -> None:
             content = session.get(OWNER_FILE, _OWNER_LIMIT)
             found = replace(found, owner=content, owner_age=max(0.0, here - owner.written))
         scene.left = found
-        return access.leftovers(found, scene.lease, wiring.state_files(scene.config).server_id(), scene.host)
+        return access.leftovers(found, scene.lease, wiring.state_files(scene.config).server_id(), scene.host, busy=scene.busy)
 
     walk.look("our folder", folder, needs=needs)
     walk.look("leftovers", leftovers, needs=[*needs, LEASE])

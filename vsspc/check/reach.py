@@ -20,9 +20,8 @@ def dialect(found: Negotiated) -> Finding:
         return Finding(
             "SMB dialect",
             Level.WARNING,
-            f"SMB {found.dialect}: the host speaks no SMB 3 (Windows 7 and Server 2008 R2, or it was turned off), so nothing is"
-            " encrypted.",
-            'sc.exe config mrxsmb20 start= auto & powershell Set-SmbServerConfiguration -EnableSMB2Protocol $true -Force',
+            f"SMB {found.dialect}: the host speaks no SMB 3, so nothing can be encrypted.",
+            "a newer Windows: SMB 3 comes with Windows 8 and Server 2012",
         )
     return Finding("SMB dialect", Level.OK, f"SMB {found.dialect}.")
 

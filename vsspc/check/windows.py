@@ -58,8 +58,8 @@ def letters(settings: HostSettings, seen: Surroundings) -> Finding:
         says = f"{error.message[:1].upper()}{error.message[1:]}."
         if settings.mapping == "letter":
             return Finding("free letters", Level.FAILED, f"{says} No run gets its shadow copies served.", 'mapping = "auto"')
-        says = f"{says} Directory links are used in their place."
-        return Finding("free letters", Level.WARNING, says, "mountvol X: /d    # or: net use X: /delete")
+        says = f"{says} Directory links are used in their place; take the letter X from a volume that needs none."
+        return Finding("free letters", Level.WARNING, says, "mountvol X: /d")
     return Finding("free letters", Level.OK, f"{', '.join(free)} for {wanted} shadow cop{'y' if wanted == 1 else 'ies'}.")
 
 
@@ -99,7 +99,7 @@ def writers(settings: HostSettings, listed: Sequence[ListedWriter]) -> Finding:
     """Say which VSS writers are not in order; without writers a run does not ask them, others' backups do."""
     if not listed:
         says = "vssadmin lists no writer: VSS or COM+ is broken on the host, or a service of theirs was disabled."
-        return Finding("VSS writers", Level.FAILED, says, "net start EventSystem & net start VSS    # then: vssadmin list writers")
+        return Finding("VSS writers", Level.FAILED, says, "net start EventSystem & net start VSS & vssadmin list writers")
     failed = [one for one in listed if one.failed and one.id not in settings.exclude_writers]
     if not failed:
         busy = [one.name for one in listed if 1 < one.state < 6]
