@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lock lint test demo real-paexec chaos install deb backuppc security fuzz
+.PHONY: help setup machine lock lint audit test demo real-paexec chaos install deb backuppc security fuzz docs screenshots newcomer
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 PIP := $(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes --no-build-isolation
 LOCKS := vsspc/packaging/locks
-SOURCES := vsspc tests
+SOURCES := vsspc tests examples
 # Most tests wait for a process of the lab more than they compute.
 WORKERS := $(shell expr 2 \* $$(nproc))
 
@@ -20,7 +20,8 @@ setup: .venv/installed ## install what is missing: Debian packages (root or sudo
 machine:
 	@sh vsspc/lab/setup-debian.sh
 
-# The versions and files that vsspc/packaging/locks names. Rebuilt when what it is made from changed. `machine` comes first (it brings python3-venv) and does not make it stale.
+# The versions and files that vsspc/packaging/locks names. Rebuilt when what it is made from changed. `machine` comes first
+# (it brings python3-venv) and does not make it stale.
 .venv/installed: setup.cfg pyproject.toml $(LOCKS)/build.txt $(LOCKS)/all.txt | machine
 	@echo 'setup: installing the Python packages into .venv'
 	@test -x $(PYTHON) || /usr/bin/python3 -m venv .venv
@@ -73,3 +74,14 @@ security: setup ## what others may do to us: malicious hosts, servers and men in
 fuzz: setup ## everything that reads from outside, fed with noise for T seconds (T=120); atheris where it can be had
 	@$(PYTHON) -c 'import atheris' 2>/dev/null || $(PIP) 'atheris>=3.0' || echo 'fuzz: without atheris'
 	@$(PYTHON) -m tests.security.fuzz --seconds $(or $(T),120)
+
+docs: setup ## the documents as a site, in .venv/site, after writing what in them is generated
+	@$(PYTHON) -m tests.docs.generate
+	@NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict -f vsspc/packaging/mkdocs.yml
+	@echo 'docs: .venv/site/index.html'
+
+screenshots: setup ## the pictures in the documents, made anew: a dump on BackupPC's page, check, a run's timeline
+	@$(PYTHON) -m tests.docs.screenshots
+
+newcomer: setup ## what README tells a newcomer to do, from a clean clone, timed: a first dump; what is wrong with a host (root)
+	@$(PYTHON) -m tests.newcomer

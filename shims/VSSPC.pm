@@ -38,7 +38,7 @@ my %SHAPE = (
 );
 
 # What it may hold beside that.
-my %OPTIONAL = (purpose => qr/\A(?:dump|restore)\z/);    # absent: dump
+my %OPTIONAL = (purpose => qr/\A(?:dump|restore|command)\z/);    # absent: dump
 
 # The signals that BackupPC_dump and BackupPC_restore catch (they name STOP too, which nobody can catch).
 my @SIGNALS = qw(INT TERM ALRM PIPE TSTP TTIN);

@@ -22,6 +22,7 @@ from vsspc.log import say
 from vsspc.resources import runfolder, store
 from vsspc.resources.site import Site
 from vsspc.resources.store import Upload
+from vsspc.terminal import Verbosity
 from vsspc.windows import pe
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def run(
     folder: Path | None,
     remove: bool,
     out: TextIO,
+    verbosity: Verbosity = Verbosity.NORMAL,
 ) -> None:
     """Deploy the bundle in `folder` (None: the configured one), or with `remove` take the store away; say so on `out`.
 
@@ -44,12 +46,12 @@ def run(
     catalogue: BundleIncomplete, before the host is touched, for a bundle that cannot work.
     """
     config = wiring.load_config(config_path, sets)
-    log = wiring.host_log(config, host=check_host_name(host), command="deploy")
+    log = wiring.host_log(config, verbosity=verbosity, host=check_host_name(host), command="deploy")
     bundle = Bundle({}) if remove else serverfiles.bundle(folder) if folder else wiring.host_bundle(config, host)
     checked = None if remove else check(bundle)
     if address is None:
         address = wiring.known_address(config, host)
-    with wiring.host_visit(config, host, address, log) as visit:
+    with wiring.recorded(config, host, log, "deploy") as recorder, wiring.host_visit(config, host, address, recorder) as visit:
         if checked is None:
             there = take_away(visit)
             say(out, f"vsspc: the bundle {'was removed from' if there else 'is not on'} {host}")

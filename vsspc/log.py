@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import structlog
 
 from vsspc.core.errors import ConfigError, VsspcError
 from vsspc.ports import Log
+from vsspc.terminal import Verbosity, printable, write_line
 
 _SECRET_KEYS = frozenset({"password", "secret", "credentials"})
 
@@ -81,6 +81,7 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "sweep.waiting": lambda f: f"run {f['run']} waits for its post: {f['why']}",
     "lease.set_aside": lambda f: f"the lease was set aside as {f['where']}: {f['why']}",
     "lease.not_saved": lambda f: str(f["why"]),
+    "history.not_saved": lambda f: f"WARNING: this is not in the host's history: {f['why']}",
     "owner.replaced": lambda f: f"replaced the owner file of {f['holder']}, {f['age']} s old",
     # What post owes, and why, is in one line at its end.
     "teardown.failed": lambda f: None if f.get("command") in _TAKING_DOWN else f"teardown: {f['why']}",
@@ -100,12 +101,16 @@ _LINES: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
     "files.unknown": lambda f: f"the number of files cannot be compared with the last good dump's: {f['why']}",
 }
 """The events that people see, and how (None: not this one). All others are for the JSON log."""
+_BOUND = frozenset({"event", "level", "timestamp", "traceback", "host", "command", "pid", "encrypt"})
+"""What is in every event, or is for the JSON log only."""
 _ONCE = frozenset({"session"})
 """The events that people see only once in a command."""
 
 
-def open_log(file: Path | None, stdout: TextIO, **bound: object) -> Log:
-    """Return a log that writes to stdout and, if given, appends to the JSON file. Raise ConfigError."""
+def open_log(
+    file: Path | None, stdout: TextIO | None, verbosity: Verbosity = Verbosity.NORMAL, **bound: object
+) -> Log:
+    """Return a log that writes to stdout and appends to the JSON file, each if it is given. Raise ConfigError."""
     stream = _open(file) if file else None
     logger = structlog.wrap_logger(
         _Sink(stream),
@@ -113,7 +118,7 @@ def open_log(file: Path | None, stdout: TextIO, **bound: object) -> Log:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _redact,
-            _Tee(stdout),
+            *([_Tee(stdout, verbosity)] if stdout is not None else []),
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
@@ -157,19 +162,32 @@ class _Sink:
 class _Tee:
     """Tell people the events that concern them, one line each."""
 
-    def __init__(self, stdout: TextIO) -> None:
+    def __init__(self, stdout: TextIO, verbosity: Verbosity) -> None:
         self._stdout = stdout
+        self._verbosity = verbosity
         self._said: set[str] = set()
 
     def __call__(self, logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         event = str(fields["event"])
+        if (line := self._line(event, method, fields)) is not None:
+            marks = ("LIVE: " if fields.get("live") else "") + ("NOT ENCRYPTED: " if fields.get("encrypt") is False else "")
+            say(self._stdout, f"vsspc: {marks}{line}")
+        return fields
+
+    def _line(self, event: str, method: str, fields: Mapping[str, Any]) -> str | None:
+        if self._verbosity is Verbosity.QUIET and method == "info" and fields.get("encrypted") is not False:
+            return None
         words = _LINES.get(event)
         if words is not None and event not in _ONCE & self._said:
             self._said.add(event)
             if (line := words(fields)) is not None:
-                marks = ("LIVE: " if fields.get("live") else "") + ("NOT ENCRYPTED: " if fields.get("encrypt") is False else "")
-                say(self._stdout, f"vsspc: {marks}{line}")
-        return fields
+                return line
+        return _whole(event, fields) if self._verbosity is Verbosity.VERBOSE else None
+
+
+def _whole(event: str, fields: Mapping[str, Any]) -> str:
+    """Return an event with all its fields; a traceback is for the JSON log."""
+    return " ".join([event, *(f"{key}={value}" for key, value in fields.items() if key not in _BOUND)])
 
 
 def say_error(stream: TextIO, error: VsspcError) -> None:
@@ -192,14 +210,7 @@ def say(stream: TextIO, line: str) -> None:
 
     Words of a host's may be in it: what is not printable becomes "?", what the stream's encoding lacks is escaped.
     """
-    printable = "".join(char if char.isprintable() else "?" for char in line)
-    encoding = stream.encoding or "utf-8"
-    try:
-        stream.write(printable.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        stream.flush()
-    except (BrokenPipeError, ValueError):
-        # Nobody reads any more; later writes, the interpreter's own at exit too, must not fail either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    write_line(stream, printable(line))
 
 
 def _redact(logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

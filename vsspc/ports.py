@@ -37,6 +37,19 @@ class Clock(Protocol):
         ...
 
 
+class StoppableClock(Clock, Protocol):
+    """A clock that something from outside can stop: what waits by it is told with Interrupted."""
+
+    @property
+    def shielded(self) -> bool:
+        """Whether a stop interrupts nothing now."""
+        ...
+
+    def stop(self, signal_number: int) -> None:
+        """End every wait, those to come too, as the signal of that number does. The first one counts."""
+        ...
+
+
 class Log(Protocol):
     """Structured events: lines for people on stdout, JSON in the log file."""
 
@@ -213,8 +226,8 @@ class LeaseStore(Protocol):
     """The durable leases of this server, one for each host."""
 
     def lock(self, host: str, command: str, wait: float) -> AbstractContextManager[None]:
-        """Hold the host's lock for a command (`pre`, `post`, `sweep`). Raise LeaseHeld, which names the other command,
-        when that does not end within `wait` seconds; at once when it is `pre`.
+        """Hold the host's lock for a command (`pre`, `post`, `sweep`, `run`). Raise LeaseHeld, which names the other
+        command, when that does not end within `wait` seconds; at once when it begins a run (`pre`, `run`).
         """
         ...
 
@@ -252,3 +265,20 @@ class FileCounts(Protocol):
     def remember(self, files: Mapping[str, int]) -> None:
         """Keep the counts of a good dump."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What a caller brings of the world, in the place of the real thing (None).
+
+    `server` is what this server is called in owner files on hosts; empty: its own name, kept in its state folder. Whoever
+    brings a `store` brings `sessions` too.
+    """
+
+    clock: StoppableClock | None = None
+    transports: TransportFactory | None = None
+    rsync: RsyncClient | None = None
+    store: LeaseStore | None = None
+    sessions: Sessions | None = None
+    log: Log | None = None
+    server: str = ""

@@ -27,6 +27,7 @@ from vsspc.core.machine import RESTING
 from vsspc.core.settings import Bundle
 from vsspc.core.words import Lease, State, check_host_name
 from vsspc.ports import Log
+from vsspc.terminal import Verbosity
 
 LIBRARIES = ("pypsexec", "smbprotocol", "pyspnego", "cryptography", "tenacity", "structlog", "pydantic", "click")
 PROGRAMS = ("vshadow.exe", "rsync.exe", "cygwin1.dll", "dosdev.exe")
@@ -96,7 +97,13 @@ class Report:
         return "\n".join(lines)
 
 
-def run(config_path: str | None, host: str, address: str | None, sets: Sequence[str] = ()) -> Report:
+def run(
+    config_path: str | None,
+    host: str,
+    address: str | None,
+    sets: Sequence[str] = (),
+    verbosity: Verbosity = Verbosity.NORMAL,
+) -> Report:
     """Take a snapshot of the host, prove it, take it down; return the report, of a failure too. Raise nothing of ours.
 
     `address` is where the host is reached; without it, where its lease says, or else by its name. `sets`: `--set`.
@@ -107,35 +114,39 @@ def run(config_path: str | None, host: str, address: str | None, sets: Sequence[
     try:
         check_host_name(host)
         config = wiring.load_config(config_path, sets)
-        error = _tried(config, host, address, report)
+        error = _tried(config, host, address, report, verbosity)
         _tell_lease(config, host, report)
         if error is None and report.left:
             error = TeardownIncomplete(f"still on the host: {', '.join(report.left)}")
         _tell_error(report, error, _mask(config, host))
     except VsspcError as early:
-        _tell_error(report, early.at(host=host), None)
+        _tell_error(report, early.at(host=host, step="selftest"), None)
     report.took = round(time.monotonic() - began, 3)
     return report
 
 
-def _tried(config: Config, host: str, address: str | None, report: Report) -> VsspcError | None:
+def _tried(
+    config: Config, host: str, address: str | None, report: Report, verbosity: Verbosity
+) -> VsspcError | None:
     """Do it; return the error that came of it."""
     try:
-        recorder = _Recorder(wiring.host_log(config, host=host, command="selftest"), report)
-        try:
-            _try(config, host, address, recorder, report)
-        except Exception as error:
-            if not isinstance(error, VsspcError):
-                recorder.failure("selftest.fault", error)
-            raise
-        finally:
-            recorder.end_step()
+        log = wiring.host_log(config, verbosity=verbosity, host=host, command="selftest")
+        with wiring.recorded(config, host, log, "selftest") as history:
+            recorder = _Recorder(history, report)
+            try:
+                _try(config, host, address, recorder, report)
+            except Exception as error:
+                if not isinstance(error, VsspcError):
+                    recorder.failure("selftest.fault", error)
+                raise
+            finally:
+                recorder.end_step()
     except VsspcError as error:
-        return error.at(host=host)
+        return error.at(host=host, step="selftest")
     except KeyboardInterrupt:
-        return Interrupted(signal.SIGINT).at(host=host)
+        return Interrupted(signal.SIGINT).at(host=host, step="selftest")
     except Exception as error:  # noqa: BLE001 a fault of ours is what a report is for
-        return InternalError(f"{type(error).__name__}: {error}").at(host=host)
+        return InternalError(f"{type(error).__name__}: {error}").at(host=host, step="selftest")
     return None
 
 

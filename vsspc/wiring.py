@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
+from vsspc import __version__
 from vsspc import config as configuration
 from vsspc.adapters import effects, stops
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.credentials import logon, rsync_password
 from vsspc.adapters.filecounts import FileCountFiles
+from vsspc.adapters.historyfiles import HistoryFiles
 from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
@@ -23,10 +25,12 @@ from vsspc.core.deadline import Deadline
 from vsspc.core.errors import LeaseUnreadable
 from vsspc.core.settings import Bundle, HostSettings
 from vsspc.engine import shrinkguard
+from vsspc.engine.recorder import Recorder
 from vsspc.engine.run import HostRun, Ports
 from vsspc.engine.visit import Visit
 from vsspc.log import open_log
-from vsspc.ports import Log, Transport
+from vsspc.ports import Log, Transport, TransportFactory, World
+from vsspc.terminal import Verbosity
 
 Driver = TypeVar("Driver", HostRun, Visit)
 
@@ -50,15 +54,47 @@ def known_address(config: Config, host: str) -> str:
     return lease.address if lease else host
 
 
-def host_log(config: Config, **bound: object) -> Log:
+def host_log(config: Config, *, silent: bool = False, verbosity: Verbosity = Verbosity.NORMAL, **bound: object) -> Log:
     """Return the log, every event of which carries the given fields. Raise ConfigError for the wrong user.
+
+    With `silent` nothing is said on stdout.
 
     Where the host's settings do without encryption, each of them says so.
     """
     state_files(config).check_owner()
     if isinstance(host := bound.get("host"), str) and not config.host_table(host).encrypt:
         bound["encrypt"] = False
-    return open_log(config.log_file, sys.stdout, **bound)
+    return open_log(config.log_file, None if silent else sys.stdout, verbosity, **bound)
+
+
+@contextmanager
+def recorded(
+    config: Config, host: str, log: Log, command: str, *, kind: str = "", transfer_ok: bool | None = None
+) -> Iterator[Log]:
+    """Inside, what a command does on a host is collected from its log; at its end it stands in the host's history.
+
+    `kind` and `transfer_ok` are BackupPC's. A history that cannot be written is worth a warning, and fails nothing.
+    """
+    with closing(SystemClock()) as clock:
+        recorder = Recorder(log, clock, command, kind=kind, transfer_ok=transfer_ok)
+        ended: BaseException | None = None
+        try:
+            yield recorder
+        except BaseException as error:
+            ended = error
+            raise
+        finally:
+            try:
+                if (record := recorder.record(ended, __version__)).tells:
+                    history_files(config, host).append(host, record)
+            except Exception as error:  # noqa: BLE001 whatever it is, the command's own end counts
+                why = error.strerror if isinstance(error, OSError) else None
+                log.warning("history.not_saved", why=why or f"{type(error).__name__}: {error}")
+
+
+def history_files(config: Config, host: str) -> HistoryFiles:
+    """Return the histories, as far back as is kept for a host."""
+    return HistoryFiles(config.state_dir, config.host_table(host).history)
 
 
 def host_bundle(config: Config, host: str) -> Bundle:
@@ -96,53 +132,74 @@ def host_visit(config: Config, host: str, address: str, log: Log) -> AbstractCon
 def _driver(
     kind: type[Driver], config: Config, host: str, address: str, log: Log, *, for_reader: bool = False
 ) -> Iterator[Driver]:
+    settings, clock = host_settings(config, host, address), SystemClock()
+    with (
+        closing(clock),
+        host_ports(config, settings, log, World(clock=clock)) as (ports, abort),
+        stops.heard(clock, abort, output=sys.stdout.fileno() if for_reader else None),
+    ):
+        yield kind(settings, ports)
+
+
+@contextmanager
+def host_ports(
+    config: Config, settings: HostSettings, log: Log, world: World
+) -> Iterator[tuple[Ports, Callable[[], None]]]:
+    """Give the ports of one command on a host, and what cuts its session off, from any thread or a signal handler.
+
+    What the world does not bring is the real thing. A password is in memory for as long as the `with` block lasts.
+    """
     from vsspc.adapters.rsyncclient import RsyncProgram
 
-    settings = host_settings(config, host, address)
-    account = logon(config.logon(host), os.environ)
-    clock, state = SystemClock(), state_files(config)
-    factory = PsexecTransportFactory(
-        host=settings.address,
-        port=settings.smb_port,
-        credentials=account,
-        clock=clock,
-        encrypt=settings.encrypt,
-        service_seconds=settings.timeouts["service"],
-    )
-    transports = _Abortable(factory)
-    ports = Ports(
-        transports=transports,
-        rsync=RsyncProgram(clock),
-        sessions=state,
-        store=state,
-        clock=clock,
-        log=log,
-        token=secrets.token_hex,
-        server=state.server_id(),
-    )
-    if (order := os.environ.get(effects.VARIABLE)) is not None:
-        ended = effects.Ended(order)
-        ports = replace(
-            ports,
-            transports=effects.watch(transports, ended),
-            rsync=effects.watch(ports.rsync, ended),
-            sessions=effects.watch(state, ended),
-            store=effects.watch(state, ended),
+    with ExitStack() as ends:
+        clock = world.clock or ends.enter_context(closing(SystemClock()))
+        if world.transports is not None:
+            transports = _Abortable(world.transports)
+        else:
+            factory = PsexecTransportFactory(
+                host=settings.address,
+                port=settings.smb_port,
+                credentials=logon(config.logon(settings.host), os.environ),
+                clock=clock,
+                encrypt=settings.encrypt,
+                service_seconds=settings.timeouts["service"],
+            )
+            ends.callback(factory.forget)
+            transports = _Abortable(factory, factory.abort)
+        state = state_files(config)
+        ports = Ports(
+            transports=transports,
+            rsync=world.rsync or RsyncProgram(clock),
+            sessions=world.sessions or state,
+            store=world.store or state,
+            clock=clock,
+            log=log,
+            token=secrets.token_hex,
+            server=world.server or state.server_id(),
         )
+        yield _watched(ports), transports.abort
 
-    try:
-        with stops.heard(clock, transports.abort, output=sys.stdout.fileno() if for_reader else None):
-            yield kind(settings, ports)
-    finally:
-        factory.forget()
-        clock.close()
+
+def _watched(ports: Ports) -> Ports:
+    """Return the ports; with what the tests want around each of their effects, if they do."""
+    if (order := os.environ.get(effects.VARIABLE)) is None:
+        return ports
+    ended = effects.Ended(order)
+    return replace(
+        ports,
+        transports=effects.watch(ports.transports, ended),
+        rsync=effects.watch(ports.rsync, ended),
+        sessions=effects.watch(ports.sessions, ended),
+        store=effects.watch(ports.store, ended),
+    )
 
 
 class _Abortable:
-    """A factory that remembers its last session, so that a signal handler can cut it off."""
+    """A factory that remembers its last session, so that a signal handler can cut it off. `cut`: ends an `open` likewise."""
 
-    def __init__(self, factory: PsexecTransportFactory) -> None:
+    def __init__(self, factory: TransportFactory, cut: Callable[[], None] = lambda: None) -> None:
         self._factory = factory
+        self._cut = cut
         self._last: Transport | None = None
 
     def open(self, deadline: Deadline) -> Transport:
@@ -151,6 +208,6 @@ class _Abortable:
         return self._last
 
     def abort(self) -> None:
-        self._factory.abort()
+        self._cut()
         if self._last is not None:
             self._last.abort()

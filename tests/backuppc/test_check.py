@@ -1,4 +1,4 @@
-"""`vsspc check` on a real BackupPC, run as its user: what it reads there, what it finds, and what it does not run."""
+"""`vsspc check --settings` on a real BackupPC, run as its user: what it reads there, what it finds, and what it does not run."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Server:
         """Run `vsspc check` as BackupPC's user."""
         config = self.site.config / "vsspc.toml"
         prefix = ["/usr/bin/setpriv"] if as_caller else self.site.backuppc.as_user
-        command = [*prefix, str(VSSPC), "--config", str(config), "check", "--backuppc", str(self.programs), *arguments]
+        command = [*prefix, str(VSSPC), "--config", str(config), "check", "--settings", "--backuppc", str(self.programs), *arguments]
         environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "VSSPC_BIN": str(self.site.config / "stand-in")}
         done = subprocess.run(
             command, env=environment, cwd="/", capture_output=True, text=True, timeout=60, check=False

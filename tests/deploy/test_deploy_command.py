@@ -64,7 +64,7 @@ def test_what_cannot_work_is_told_before_anything_is_done(tmp_path: Path, argume
     given = [argument.format(tmp_path) for argument in arguments]
     result = CliRunner().invoke(vsspc, ["--config", str(config), "deploy", "winbox", *given])
     assert result.exit_code == code, result.output
-    assert result.output.startswith("vsspc: ERROR winbox: ")
+    assert result.output.startswith("vsspc: ERROR winbox deploy: ")
 
 
 def test_a_run_does_not_import_what_only_deployment_needs() -> None:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from tests.fakes.time import Time
 from vsspc.adapters.statefiles import lease_bytes, lease_from
 from vsspc.core.errors import LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable, VsspcError
-from vsspc.core.words import Lease
+from vsspc.core.words import BEGINNING, Lease
 
 # Leases are frozen: in a thousand runs of the same course the same ones come again and again.
 _bytes_of = lru_cache(maxsize=65536)(lease_bytes)
@@ -55,7 +55,7 @@ class MemoryState:
     def lock(self, host: str, command: str, wait: float) -> Iterator[None]:
         limit = self._clock.now() + wait
         while (held := self.disk.locks.get(host)) is not None:
-            if held[1] == "pre" or self._clock.now() >= limit:
+            if held[1] in BEGINNING or self._clock.now() >= limit:
                 error = LeaseHeld("another vsspc of this server works on the host now")
                 error.by = held[1]
                 raise error.at(host=host)

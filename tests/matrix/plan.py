@@ -388,7 +388,7 @@ def fits(came: Fired, error: BaseException) -> bool:
 
 
 def _raw(came: Fired) -> bool:
-    """Say whether a fault is no error of ours: `vsspc.cli` makes an InternalError of it."""
+    """Say whether a fault is no error of ours: `vsspc.commands.common` makes an InternalError of it."""
     return came.fault.kind in (Kind.BUG_BEFORE, Kind.BUG_AFTER) or came.effect == "withdraw"
 
 

@@ -22,7 +22,7 @@ CHECKOUT_INSIDE = "/root/checkout"
 def removal() -> str:
     """Return what docs/install.md tells to do for the removal of an installation by make."""
     section = (CHECKOUT / "docs" / "install.md").read_text("utf-8").partition("\nAfter `make install`:\n")[2]
-    return "\n".join(re.findall(r"^    (rm .*)$", section, re.MULTILINE)).replace("/opt/vsspc", PREFIX)
+    return "\n".join(re.findall(r"^(rm .*)$", section, re.MULTILINE)).replace("/opt/vsspc", PREFIX)
 
 
 def bring(root: CleanRoot, wheels: Path) -> None:

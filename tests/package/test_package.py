@@ -16,6 +16,7 @@ import pytest
 
 from tests.package.conftest import CHECKOUT
 from vsspc import __version__
+from vsspc.packaging.manual import described
 
 
 @pytest.fixture
@@ -51,6 +52,16 @@ def test_it_says_what_it_is_and_needs(package: Path, tree: Path) -> None:
     carried = sorted((tree / "opt/vsspc/.venv").glob("lib/python3.*/site-packages/*.dist-info"))
     names = [folder.name.partition("-")[0] for folder in carried if not folder.name.startswith("vsspc-")]
     assert names and all(name.replace("_", "-") in copyright_.replace("_", "-") for name in names)
+
+
+def test_manual_pages_and_completions_are_where_debians_man_and_shells_look(tree: Path) -> None:
+    share = tree / "usr" / "share"
+    pages = {file.name for file in (share / "man" / "man1").iterdir()}
+    assert pages == {f"{one.name}.1.gz" for one in described()}
+    assert b"vsspc\\-pre" in gzip.decompress((share / "man" / "man1" / "vsspc-pre.1.gz").read_bytes())
+    for place in ("bash-completion/completions/vsspc", "zsh/vendor-completions/_vsspc", "fish/vendor_completions.d/vsspc.fish"):
+        assert "_VSSPC_COMPLETE" in (share / place).read_text("utf-8")
+    assert not (tree / "opt/vsspc/share/man").exists()
 
 
 def test_every_file_but_the_configuration_has_its_checksum(tree: Path) -> None:

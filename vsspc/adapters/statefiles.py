@@ -21,7 +21,7 @@ from typing import Any
 
 from vsspc.adapters.wholefile import read_regular, write_whole
 from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable, VsspcError
-from vsspc.core.words import RUN_ID, Kind, Lease, Purpose, Resource, State, Volume, check_address, check_host_name
+from vsspc.core.words import BEGINNING, RUN_ID, Kind, Lease, Purpose, Resource, State, Volume, check_address, check_host_name
 
 LEASE_VERSION = 1
 _LEASE_LIMIT = 256 * 1024
@@ -68,8 +68,8 @@ class StateFiles:
     def lock(self, host: str, command: str, wait: float) -> Iterator[None]:
         """Hold the host's lock (flock: the kernel drops it when the process dies), with our command's name in it.
 
-        Raise LeaseHeld, which names the other command, after `wait` seconds, or at once when that is `pre`: it ends
-        with a run of its own, and whoever waited for it would find something else than it came for.
+        Raise LeaseHeld, which names the other command, after `wait` seconds, or at once when that begins a run
+        (BEGINNING): whoever waited for it would find another one than it came for.
         """
         folder = self._folder(host)
         try:
@@ -85,7 +85,7 @@ class StateFiles:
                 except BlockingIOError:
                     held = LeaseHeld("another vsspc of this server works on the host now")
                     held.by = os.pread(descriptor, 40, 0).decode("ascii", "replace").strip()
-                    if held.by == "pre" or time.monotonic() >= limit:
+                    if held.by in BEGINNING or time.monotonic() >= limit:
                         raise held.at(host=host) from None
                     time.sleep(0.05)
             with suppress(OSError):  # no room: then others wait for us as for any command

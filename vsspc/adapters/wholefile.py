@@ -13,12 +13,13 @@ class NotRegular(OSError):
     """It is a FIFO, a device, a folder: nothing to read from."""
 
 
-def write_whole(folder: Path, name: str, content: bytes) -> None:
-    """Write a file with mode 0600 in a folder. A process that is killed may leave `.NAME.…` there. Raise OSError."""
+def write_whole(folder: Path, name: str, content: bytes, mode: int = 0o600) -> None:
+    """Write a file in a folder. A process that is killed may leave `.NAME.…` there. Raise OSError."""
     temporary = folder / f".{name}.{secrets.token_hex(4)}"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -31,6 +32,14 @@ def write_whole(folder: Path, name: str, content: bytes) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def publish_whole(path: Path, content: bytes) -> None:
+    """Write a file that everybody may read, whole or not at all; never in the place of a device. Raise OSError."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise NotRegular(errno.EINVAL, "it is not a regular file")
+    write_whole(path.parent, path.name, content, 0o644)
 
 
 def read_regular(path: Path, most: int) -> bytes:

@@ -145,7 +145,7 @@ class Dialling:
 
     def dial(self, host: str, port: int, deadline: Deadline) -> socket.socket:
         """Return a connected socket. Raise OSError (TimeoutError when the time is up) in the words of the system."""
-        addresses = self._resolve(host, port, deadline)
+        addresses = self.resolve(host, port, deadline)
         error: OSError = TimeoutError("timed out")
         for index, (family, address) in enumerate(addresses):
             left = deadline.left(self._now())
@@ -165,7 +165,7 @@ class Dialling:
                 error = exc
         raise error
 
-    def _resolve(self, host: str, port: int, deadline: Deadline) -> list[Address]:
+    def resolve(self, host: str, port: int, deadline: Deadline) -> list[Address]:
         """Look the host up. getaddrinfo() has no time-out, so a thread of its own runs it and is left behind if need be."""
         with contextlib.suppress(ValueError):
             address = ipaddress.ip_address(host)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from vsspc import wiring
 from vsspc.backuppc import installation, settings
@@ -27,9 +28,17 @@ def printed(config_path: str | None, sets: Sequence[str], host: str, shims: str 
     return fragment(config.settings(host, _ANYWHERE), _paths(config, shims))
 
 
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What is found about a host's settings in BackupPC, and where those say that it is reached ("": by its name)."""
+
+    findings: list[Finding]
+    address: str = ""
+
+
 def checked(
     config_path: str | None, hosts: Sequence[str], programs: str | None, shims: str | None
-) -> Mapping[str, list[Finding]]:
+) -> Mapping[str, Reviewed]:
     """Return what is found about hosts, by host: these, or all that are of vsspc when none is named.
 
     `programs`: where BackupPC is installed. Raise ConfigError for what concerns all of them.
@@ -37,10 +46,29 @@ def checked(
     config = wiring.load_config(config_path)
     paths = _paths(config, shims)
     wiring.state_files(config).check_owner()
-    named = [check_host_name(host) for host in hosts or (one for one in config.hosts() if not is_pattern(one))]
+    named = _named(config, hosts)
     backuppc = settings.read(settings.installation(programs), [*named, *([] if hosts else [settings.ALL])])
     wanted = dict.fromkeys(named if hosts else [*named, *_with_our_hooks(backuppc)])
-    return {host: _found(config, paths, backuppc, host) for host in wanted}
+    return {host: Reviewed(_found(config, paths, backuppc, host), _address(backuppc, host)) for host in wanted}
+
+
+def unchecked(config_path: str | None, hosts: Sequence[str], why: Finding) -> Mapping[str, Reviewed]:
+    """Return the same where BackupPC's settings are not to be had, for the reason that stands in the finding."""
+    config = wiring.load_config(config_path)
+    wiring.state_files(config).check_owner()
+    return {host: Reviewed([why]) for host in _named(config, hosts)}
+
+
+def _named(config: Config, hosts: Sequence[str]) -> list[str]:
+    return [check_host_name(host) for host in hosts or (one for one in config.hosts() if not is_pattern(one))]
+
+
+def _address(backuppc: BackupPC, host: str) -> str:
+    """Return where BackupPC reaches a host: $Conf{ClientNameAlias}, of several the first."""
+    alias = backuppc.hosts[host].conf.get("ClientNameAlias")
+    if isinstance(alias, Sequence) and not isinstance(alias, str):
+        alias = next(iter(alias), None)
+    return alias if isinstance(alias, str) else ""
 
 
 def _found(config: Config, paths: Paths, backuppc: BackupPC, host: str) -> list[Finding]:

@@ -271,6 +271,9 @@ class HostTable(_Table):
     teardown_failure: Literal["warn", "fail"] = Field(
         default="warn", description="warn, or fail: a host that could not be tidied up spoils a good dump."
     )
+    history: Annotated[int, Field(ge=0, le=10000, strict=True)] = Field(
+        default=100, description="How many runs `vsspc history` knows; 0: none are remembered."
+    )
     timeouts: TimeoutTable = TimeoutTable()
     retry: RetryTables = RetryTables()
 

@@ -17,7 +17,7 @@ def value(of: object) -> str:
         return "".join(char if char.isprintable() else _escape(char) for char in json.dumps(of, ensure_ascii=False))
     if isinstance(of, bool):
         return "true" if of else "false"
-    if isinstance(of, list):
+    if isinstance(of, list | tuple):
         return f"[{', '.join(value(one) for one in of)}]"
     if isinstance(of, dict):
         return f"{{ {', '.join(f'{key([name])} = {value(one)}' for name, one in of.items())} }}" if of else "{}"

@@ -141,7 +141,7 @@ class LeaseHeld(VsspcError):
     exit_code = 12
     advice = "Wait for the other run to end; `vsspc status` shows who holds the host."
     by: str = ""
-    """The command (`pre`, `post`, `sweep`) that does, when it is one of this server."""
+    """The command (`pre`, `post`, `sweep`, `run`) that does, when it is one of this server."""
 
 
 class LeaseUnreadable(VsspcError):

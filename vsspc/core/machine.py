@@ -62,15 +62,3 @@ def move(lease: Lease, event: Event) -> Lease:
         return replace(lease, state=TRANSITIONS[lease.state][event])
     except KeyError:
         raise IllegalMove(f"no move from {lease.state} on {event}") from None
-
-
-def draw() -> str:
-    """Return the machine as a Mermaid state diagram; the README holds exactly this text."""
-    lines = ["stateDiagram-v2", "    [*] --> IDLE"]
-    for state, row in TRANSITIONS.items():
-        targets: dict[State, list[str]] = {}
-        for event, target in row.items():
-            targets.setdefault(target, []).append(event.value)
-        lines += [f"    {state.name} --> {target.name}: {', '.join(events)}" for target, events in targets.items()]
-    lines.append("    CLOSED --> [*]")
-    return "\n".join(lines)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from vsspc.core.errors import ConfigError
 
 RUN_ID = re.compile(r"[0-9a-f]{12}")
+BEGINNING = frozenset({"pre", "run"})
+"""The commands that hold a host's lock to begin a run. Whoever waited for it would find another run than it came for."""
 _COMPONENT = r"[A-Za-z0-9_-](?:[A-Za-z0-9 _.-]{0,252}[A-Za-z0-9_-])?"
 _VOLUME = re.compile(rf"[A-Z]:(?:\\{_COMPONENT}){{0,8}}")
 _LONGEST_VOLUME = 120
@@ -153,10 +155,15 @@ class Resource:
 
 
 class Purpose(enum.StrEnum):
-    """What a run is for: a dump reads shadow copies, a restore writes to the live volume."""
+    """What a run is for: a dump reads shadow copies, a restore writes to the live volume.
+
+    COMMAND is a dump by anything but BackupPC (`vsspc run`, the library), whose process holds the host's lock for as long
+    as it reads: where the lock is free, that process is dead, and nobody reads any more.
+    """
 
     DUMP = "dump"
     RESTORE = "restore"
+    COMMAND = "command"
 
 
 class State(enum.StrEnum):

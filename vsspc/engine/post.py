@@ -7,7 +7,7 @@ from dataclasses import replace
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DaemonNotReady, LeaseHeld, SnapshotVanished, WrongContent
 from vsspc.core.machine import Event
-from vsspc.core.words import Kind, Lease, Purpose, State
+from vsspc.core.words import BEGINNING, Kind, Lease, Purpose, State
 from vsspc.engine.driver import Driver
 from vsspc.resources import proof
 
@@ -29,7 +29,7 @@ class Post(Driver):
                 self._lease = self._load() or self._lease
                 if self._lease.live:
                     self._say_live()
-                dumped = transfer_ok and purpose is Purpose.DUMP
+                dumped = transfer_ok and purpose is not Purpose.RESTORE
                 if self._lease.state is State.WAIT and self._lease.purpose is not purpose:
                     self._superseded(f"a {self._lease.purpose} has begun", dumped=dumped)
                     return self._end(owing_fails=False)
@@ -42,9 +42,9 @@ class Post(Driver):
                         self._adopt(self._lease)
                     self._drive(Event.STOP)
         except LeaseHeld as error:
-            if error.by != "pre":
+            if error.by not in BEGINNING:
                 raise
-            self._superseded("a new run has begun", dumped=transfer_ok and purpose is Purpose.DUMP)
+            self._superseded("a new run has begun", dumped=transfer_ok and purpose is not Purpose.RESTORE)
         return self._end(owing_fails=settings.teardown_fails_post)
 
     def _superseded(self, what: str, *, dumped: bool) -> None:

@@ -19,9 +19,9 @@ class Pre(Serving):
 
     _shadow_set: ShadowSet
 
-    def run(self, bundle: Bundle) -> Lease:
+    def run(self, bundle: Bundle, purpose: Purpose = Purpose.DUMP) -> Lease:
         """Take the snapshot and serve it; return the lease in WAIT. Raise the first error, with the run undone."""
-        return self._serve(bundle, self._settings.engine, Purpose.DUMP)
+        return self._serve(bundle, self._settings.engine, purpose)
 
     def _snapshot(self, site: Site) -> None:
         """Make the shadow copies; where the settings allow it and there are none, watch over the live disk instead."""

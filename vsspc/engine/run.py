@@ -20,13 +20,13 @@ class HostRun:
         self._settings = settings
         self._ports = ports
 
-    def pre(self, bundle: Bundle) -> Lease:
+    def pre(self, bundle: Bundle, purpose: Purpose = Purpose.DUMP) -> Lease:
         """Take the snapshot and serve it (see Pre)."""
-        return Pre(self._settings, self._ports).run(bundle)
+        return Pre(self._settings, self._ports).run(bundle, purpose)
 
-    def post(self, *, transfer_ok: bool) -> Lease:
+    def post(self, *, transfer_ok: bool, purpose: Purpose = Purpose.DUMP) -> Lease:
         """Take everything down again (see Post)."""
-        return Post(self._settings, self._ports).run(transfer_ok=transfer_ok)
+        return Post(self._settings, self._ports).run(transfer_ok=transfer_ok, purpose=purpose)
 
     def restore_pre(self, share: str, bundle: Bundle) -> Lease:
         """Serve a module for writing (see Restore)."""

@@ -65,6 +65,7 @@ class Serving(Driver):
         lease = self._lease
         live = lease.live or lease.purpose is Purpose.RESTORE
         daemon.acquire(site, lease.run, self._modules, self._seen, live=live, purpose=lease.purpose)
+        site.log.info("proved", modules=[one.volume.module for one in self._modules])
         for resource in self._lease.releases():
             if resource.kind is Kind.SERVICE:
                 # What we started lives on without it; from now on nothing but holder and daemon is on the host.

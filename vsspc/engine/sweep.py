@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.machine import Event
-from vsspc.core.words import Lease, State
+from vsspc.core.words import Lease, Purpose, State
 from vsspc.engine.driver import Driver
 
 
@@ -14,7 +14,7 @@ class Sweep(Driver):
     def run(self, *, also_waiting: bool = False, dismiss: bool = False) -> Lease:
         """Release what is owed on the host; return the lease. Raise TeardownIncomplete when something stays owed.
 
-        A run that waits for its post is left alone unless `also_waiting`. Without a lease, or with one that cannot be
+        A run that waits for its post is left alone unless `also_waiting`, or its process is known to be dead. Without a lease, or with one that cannot be
         read, the host is searched for what carries our names; with `dismiss` also if another server holds the host.
         """
         settings, clock, store = self._settings, self._ports.clock, self._ports.store
@@ -22,7 +22,8 @@ class Sweep(Driver):
         self._dismiss = dismiss
         with store.lock(settings.host, "sweep", 0.0):
             lease = self._load()
-            if lease is not None and lease.state is State.WAIT and not also_waiting:
+            waits = lease is not None and lease.state is State.WAIT and lease.purpose is not Purpose.COMMAND
+            if lease is not None and waits and not also_waiting:
                 self._ports.log.info("sweep.waiting", run=lease.run, why=f"a {lease.purpose} may be running")
                 return lease
             if lease is not None and lease.live:

@@ -8,6 +8,7 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -66,6 +67,15 @@ LOCKED = "C:\\ProgramData\\Ledger\\ledger.db"
 @click.option("--volume-size", type=click.IntRange(1), metavar="MIB", help="Volumes of this size, in memory (root) [no limit].")
 @click.option("--real-paexec", is_flag=True, help="The real PAExec in Wine, in place of ours (root; set up if need be).")
 @click.option("--kerberos", is_flag=True, help="A KDC beside the host, and NTLM off: tickets are the only way in.")
+@click.option("--token-filter", is_flag=True, help="LocalAccountTokenFilterPolicy is not set: local accounts lose their rights.")
+@click.option("--clock", type=int, default=0, metavar="SECONDS", help="How far the host's clock is ahead (needs libfaketime) [0].")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[,KEY=VALUE]...",
+    help="A fault from the start on (vsspc/lab/faults.py lists them); repeatable.",
+)
 @click.option(
     "--password-file",
     type=click.Path(path_type=Path),
@@ -92,6 +102,9 @@ def lab(
     volume_size: int | None,
     real_paexec: bool,
     kerberos: bool,
+    token_filter: bool,
+    clock: int,
+    faults: tuple[str, ...],
     password_file: Path | None,
     no_samba: bool,
     until_eof: bool,
@@ -123,10 +136,16 @@ def lab(
             real_paexec=real_paexec,
             volume_size=volume_size,
             kerberos=kerberos,
+            token_filter=token_filter,
+            clock=clock,
             accounts=ACCOUNTS if password_file is None else _with_password(password_file.read_text("utf-8").strip()),
             shares=[share for share in ("ADMIN$", "C$") if share not in unshared],
         )
         async with host:
+            for fault in faults:
+                name, *parameters = fault.split(",")
+                given: dict[str, Any] = dict(_pair(one) for one in parameters)
+                await host.inject(name, int(given.pop("times")) if "times" in given else None, **given)
             if as_json:
                 click.echo(json.dumps(host.description()))
             else:
@@ -137,8 +156,15 @@ def lab(
 
     try:
         asyncio.run(serve())
-    except (LabError, SambaError, KdcError, WineUnavailable, OSError) as error:
+    except (LabError, SambaError, KdcError, WineUnavailable, ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise LabError(f"--fault: {text} is not KEY=VALUE")
+    return key, value
 
 
 def _with_password(password: str) -> list[Account]:

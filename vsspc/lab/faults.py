@@ -7,6 +7,10 @@
     vshadow, vshadow-slow, vshadow-hang, diskshadow, diskshadow-slow, diskshadow-hang, wmi, wmi-slow, wmi-hang
                      the same for one requester; `wmi returned=N [volume=D:]`: Win32_ShadowCopy.Create returns N (1-13)
     writer           writer=NAME|{id} [state=9] [code=0x800423f3]    a VSS writer fails; several may be in force
+    writer-failed    writer=NAME|{id} [state=9]    a VSS writer is in that state since another program's backup
+    shadow-storage   [volume=C:] [used=10] [maximum=10]    shadow storage takes so many percent of the volume, of so many
+    registry         key=HKLM\\… value=NAME [type=REG_DWORD] [data=0x1]    the registry has this value (reg.exe shows it)
+    asr-block        the rule against PSExec-like services is set to block, and keeps ours from starting processes
     vshadow-sample   a vshadow that was built without VSS_SERVER: no -nw, no -p
     diskshadow-terse diskshadow does not show the HRESULT of a COM call that failed
     powershell-missing      there is no powershell.exe
@@ -57,6 +61,10 @@ NAMES = frozenset(
     (
         *(name + suffix for name in _REQUESTERS for suffix in ("", "-slow", "-hang")),
         "writer",
+        "writer-failed",
+        "shadow-storage",
+        "registry",
+        "asr-block",
         "vshadow-sample",
         "diskshadow-terse",
         "powershell-missing",
@@ -133,6 +141,10 @@ class Faults:
     def has(self, name: str) -> Fault | None:
         """Return a fault in force without using it up."""
         return next((fault for fault in self._faults if fault.name == name), None)
+
+    def all(self, name: str) -> list[Fault]:
+        """Return the faults of this name that are in force, without using them up."""
+        return [fault for fault in self._faults if fault.name == name]
 
     def take(self, name: str) -> Fault | None:
         """Return a fault in force, and count it down."""

@@ -55,6 +55,7 @@ ACCOUNTS = (Account("backup", "Backup-1"), Account("plain", "Plain-1", administr
 FOLDERS = ("Windows\\System32", "Windows\\Temp", "Users\\Public", "Program Files", "ProgramData")
 _PORT_NAME = "port-taken"
 _NO_POWERSHELL = "powershell-missing"
+_POLICIES = "HKEY_LOCAL_MACHINE\\SOFTWARE\\MICROSOFT\\WINDOWS\\CURRENTVERSION\\POLICIES\\SYSTEM"
 Build = Literal["full", "sample", "32bit"]
 """Which vshadow an administrator has put into the bundle."""
 OF_OUR_SERVICES = frozenset(("antivirus", "service-stuck", "service-held", "pipe-slow"))
@@ -95,6 +96,8 @@ class Lab:
         real_paexec: bool = False,
         volume_size: int | None = None,
         kerberos: bool = False,
+        token_filter: bool = False,
+        clock: int = 0,
     ) -> None:
         """Take where to keep everything (None: a temporary folder that goes at the end), and what the host is like.
 
@@ -102,6 +105,8 @@ class Lab:
         and Wine's cmd.exe in the place of ours. `address` is one of 127.0.0.0/8, by default a random one; the ports are
         free ones by default. `volume_size` (in MiB, needs root): each volume is a disk of that size, in memory, and gone
         at the end. `kerberos`: a KDC beside the host, which takes its tickets and nothing else: NTLM is off.
+        `token_filter`: LocalAccountTokenFilterPolicy is not set, so over the network local accounts are no administrators.
+        `clock`: seconds that the host's clock is ahead, as SMB tells it before the logon; times of files are not moved.
         Raise LabError.
         """
         self.made_state = state is None
@@ -197,8 +202,10 @@ class Lab:
                 lockout_after=lockout_after,
                 options=self.kdc.samba_options if self.kdc else None,
                 environment=self.kdc.samba_environment if self.kdc else None,
+                token_filter=token_filter,
+                clock=clock,
             )
-            administrators = [account.name for account in self.accounts if account.administrator]
+            administrators = [account.name for account in self.accounts if account.administrator and not token_filter]
             if self._prefix is not None:
                 tools = Tools(self.programs)
                 self._wine = WineWire(self._samba.pipes_folder, self._prefix, tools, self.events, administrators)
@@ -207,6 +214,8 @@ class Lab:
                 self._wire = self._wine
             else:
                 self._wire = Wire(self._samba.pipes_folder, self.services, self.programs, self.events, administrators)
+        if not token_filter:
+            self.windows.registry[_POLICIES] = {"LocalAccountTokenFilterPolicy": ("REG_DWORD", "0x1")}
         self._control: asyncio.Server | None = None
         self._occupier: socket.socket | None = None
         self._powering = asyncio.Lock()
@@ -411,7 +420,7 @@ release = {{ attempts = 3, wait = "0.2s", cap = "0.5s" }}
             raise ValueError(f"{name}: only the lab's own service manager can be told to do that")
         if self._link is None and name in OF_SMB:
             raise ValueError(f"{name}: this host has no SMB server")
-        if name == "writer" and self.windows.writers.find(str(parameters.get("writer"))) is None:
+        if name in ("writer", "writer-failed") and self.windows.writers.find(str(parameters.get("writer"))) is None:
             raise ValueError(f"there is no such writer; there are {', '.join(one.name for one in self.windows.writers)}")
         if not self._disks and name == _FULL:
             raise ValueError(f"{name}: only a host that was started with --volume-size has disks that can be full")

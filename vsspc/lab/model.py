@@ -128,6 +128,8 @@ class Windows:
     writers: Writers = field(default_factory=Writers)
     mounted_devices: dict[str, str] = field(default_factory=dict)
     """HKLM\\SYSTEM\\MountedDevices: value names with their data in hexadecimal digits."""
+    registry: dict[str, dict[str, tuple[str, str]]] = field(default_factory=dict)
+    """Other keys, in upper case: type and data by value name, as reg.exe prints them."""
     rules: list[FirewallRule] = field(default_factory=list)
     access: dict[str, Access] = field(default_factory=dict)
     services: Callable[[], list[str]] = list

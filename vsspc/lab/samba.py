@@ -68,12 +68,15 @@ class Samba:
         lockout_after: int = 0,
         options: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
+        token_filter: bool = False,
+        clock: int = 0,
     ) -> None:
         """Take where to keep its state (a short path), where to listen, and the shares by name.
 
         `shares` are the host's administrative ones: {"ADMIN$": ..., "C$": ...}; one that is left out does not exist.
         Only administrators may use them. `lockout_after` wrong passwords an account is locked; 0 means never. `options`
         are global ones of smb.conf that are to be otherwise than the lab has them; `environment` is smbd's, beyond ours.
+        `token_filter`: nobody may use the shares, administrators neither. `clock`: seconds that smbd's is ahead.
         Raise SambaError for what smbd could not be run with.
         """
         self.pipes_folder = state / "np"
@@ -87,6 +90,8 @@ class Samba:
         self._lockout_after = lockout_after
         self._options = dict(options or {})
         self._variables = dict(environment or {})
+        self._token_filter = token_filter
+        self._clock = clock
         self._configured = False
         self._smbd: asyncio.subprocess.Process | None = None
         self._check()
@@ -241,6 +246,8 @@ class Samba:
             **self._options,
         }
         administrators = " ".join(_unix(account) for account in self._accounts if account.administrator)
+        if self._token_filter:
+            administrators = _owner()  # whose account is disabled: nobody is left
         share_options = {
             "read only": "no",
             "force user": _owner(),
@@ -265,6 +272,10 @@ class Samba:
         if os.geteuid() != 0:
             preload.insert(0, "libuid_wrapper.so")
             environment |= {"UID_WRAPPER": "1", "UID_WRAPPER_ROOT": "1"}
+        if self._clock:
+            preload.append(_faketime())
+            # Only what is asked for the time of day: timers, and times of files, stay the machine's.
+            environment |= {"FAKETIME": f"{self._clock:+d}", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1"}
         return environment | {"LD_PRELOAD": ":".join(preload)}
 
     async def _run(self, program: str, *arguments: str | Path, text: str = "") -> None:
@@ -321,6 +332,14 @@ def _program(name: str) -> str:
     if path is None:
         raise SambaError(f"{name} is not installed (Debian: apt install samba libnss-wrapper libuid-wrapper)")
     return path
+
+
+def _faketime() -> str:
+    """Return the library that sets a program's clock (Debian: libfaketime). Raise SambaError."""
+    found = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+    if found is None:
+        raise SambaError("libfaketime is not installed (Debian: apt install libfaketime)")
+    return str(found)
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

@@ -4,9 +4,12 @@
 set -eu
 
 PACKAGES='samba libnss-wrapper libuid-wrapper rsync backuppc backuppc-rsync libbackuppc-xs-perl
-micro-httpd msmtp-mta iputils-ping util-linux python3-venv
+libfaketime micro-httpd msmtp-mta iputils-ping util-linux python3-venv
+rsnapshot borgbackup restic
+chromium fonts-dejavu-core groff-base
 krb5-kdc krb5-admin-server libkrb5-dev gcc python3-dev'
-# The last line: the lab's KDC, and what the Python packages for Kerberos are compiled with (they come as source only).
+# By lines: the lab and BackupPC; the examples; the documents' pictures and manual pages; the lab's KDC, and what the Python
+# packages for Kerberos are compiled with (they come as source only).
 
 say() { echo "setup: $*"; }
 

@@ -106,6 +106,8 @@ class Programs:
 
     async def launch(self, request: Launch) -> int:
         """Start what PAExec was told to. Raise LaunchError with PAExec's text."""
+        if self.site.faults.has("asr-block"):
+            raise LaunchError(f'Failed to start "{request.executable}". Access is denied. [Err=0x5, 5]\r\n')
         image = self._search(request.executable)
         cwd = request.working_dir or "C:\\Windows\\System32"
         try:

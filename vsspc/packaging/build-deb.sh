@@ -31,6 +31,12 @@ DESTDIR=$root PYTHON=$python sh "$here/install.sh" "$prefix"
 chmod 750 "$root/etc/vsspc"
 mkdir -p "$root/usr/bin" "$root/usr/share/doc/vsspc" "$root/DEBIAN"
 ln -s "$prefix/bin/vsspc" "$root/usr/bin/vsspc"
+# Where Debian's man and shells look: bash-completion(7) and fish as they are, zsh in a folder of its own.
+mv "$root$prefix/share/man" "$root$prefix/share/bash-completion" "$root$prefix/share/fish" "$root/usr/share"
+gzip -9n "$root"/usr/share/man/man1/*
+mkdir "$root/usr/share/zsh"
+mv "$root$prefix/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
+rmdir "$root$prefix/share/zsh"
 gzip -9n <"$checkout/CHANGELOG.md" >"$root/usr/share/doc/vsspc/changelog.gz"
 {
     printf 'vsspc %s\n\n' "$version"

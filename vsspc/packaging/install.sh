@@ -1,8 +1,8 @@
 #!/bin/sh
 # install.sh [PREFIX]: vsspc for BackupPC in PREFIX (/opt/vsspc): a virtual environment with vsspc and what it needs,
-# bin/vsspc, the shims, examples and documentation, with PREFIX in their paths; then the configuration's first file and
-# what folders.sh makes. Needs root, python3 with its venv module, and pip as this machine has it configured. Run again,
-# it replaces what is in PREFIX and leaves configuration and state alone.
+# bin/vsspc, the shims, examples, documentation, manual pages and the shells' completions, with PREFIX in their paths;
+# then the configuration's first file and what folders.sh makes. Needs root, python3 with its venv module, and pip as
+# this machine has it configured. Run again, it replaces what is in PREFIX and leaves configuration and state alone.
 # EXTRAS: what vsspc can do with more packages, of `kerberos` and `keyring`, separated by spaces. Each Python package is of
 # the version, and one of the files, that locks/ names.
 # With DESTDIR set it puts all of it below that folder and stops there, without root: the package is made of that.
@@ -92,13 +92,12 @@ sed -i -e '/direct_url\.json,/d' "$library"/vsspc-*.dist-info/RECORD
 sed -i -e 's|^\(\.\./\.\./\.\./bin/[^,]*\),.*|\1,,|' "$library"/*.dist-info/RECORD
 grep -rlIF "$tree/" "$site" | while IFS= read -r file; do sed -i "s|$tree/|/|g" "$file"; done
 "$site/bin/python3" -m compileall -q -s "$tree" -p / "$library"
+"$site/bin/python3" -B -P "$here/manual.py" "$root/share"
 
-mkdir "$root/bin" "$root/shims" "$root/share" "$root/examples" "$root/docs"
+mkdir "$root/bin"
 ln -s ../.venv/bin/vsspc "$root/bin/vsspc"
-for file in "$checkout"/shims/* "$checkout"/examples/*; do
-    sed "s|/opt/vsspc/|$prefix/|g" "$file" >"$root/${file#"$checkout/"}"
-done
-(cd "$checkout" && cp README.md CHANGELOG.md LICENSE "$root" && cp docs/*.md "$root/docs")
+(cd "$checkout" && cp README.md CHANGELOG.md LICENSE "$root" && cp -R docs examples shims "$root")
+find "$root/shims" "$root/examples" "$root/share/man" -type f -exec sed -i "s|/opt/vsspc/|$prefix/|g" {} +
 cp "$here/folders.sh" "$root/share"
 chmod 755 "$root"/shims/vsspc-* "$root/share/folders.sh"
 

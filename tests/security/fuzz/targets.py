@@ -7,6 +7,7 @@ runner (`tests.security.fuzz.__main__`) and for `tests.security.bounds` to see.
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
+from xml.etree import ElementTree
 
 from pypsexec.paexec import PAExecMsg, PAExecReturnBuffer
 from pypsexec.scmr import SCMRApi
@@ -33,11 +35,13 @@ from tests.security.hostile.test_answers import BEGINNINGS, READERS
 from tests.security.hostile.test_listing import entry
 from tests.security.hostile.test_state import LEASE
 from tests.security.hostile.test_state import session as session_text
+from tests.unit.history.made import failed_pre, post, pre, run_id
 from tests.unit.lab_wire.support import FROM_SAMBA_4_17
 from tests.unit.lab_wire.test_lab_paexec_messages import settings_message
 from tests.unit.windows.test_answers import SETVAR
 from vsspc import config, status
 from vsspc.adapters import foreign
+from vsspc.adapters.historyfiles import line_of, records_in
 from vsspc.adapters.listing import entries
 from vsspc.adapters.protection import Protection, Unprotected, check
 from vsspc.adapters.rsyncclient import _failure
@@ -45,10 +49,15 @@ from vsspc.adapters.statefiles import lease_bytes, lease_from, session_from
 from vsspc.adapters.wire import Wire
 from vsspc.config import options
 from vsspc.core.errors import InternalError, LeaseTooNew, VsspcError
-from vsspc.core.words import Volume, check_address, check_host_name
+from vsspc.core.history import Orphan, runs
+from vsspc.core.words import Lease, Volume, check_address, check_host_name
+from vsspc.history import data as history_data
+from vsspc.history import metrics, svg, timeline, waterfall
+from vsspc.history import words as words_of_history
 from vsspc.lab import dcerpc, npa, paexec
 from vsspc.lab.ndr import NdrReader, WireError
 from vsspc.resources.engines.choice import program_bits
+from vsspc.terminal import Terminal, Verbosity
 from vsspc.windows import pe
 
 Target = Callable[[bytes], None]
@@ -155,6 +164,21 @@ def lease(data: bytes) -> None:
     assert all(line.isprintable() for line in status.words(found).splitlines())
 
 
+def history(data: bytes) -> None:
+    """A history; what is read is written again as it was, and every way to show it copes with it."""
+    records, _ = records_in(data)
+    assert records_in(b"".join(map(line_of, records))) == (records, 0)
+    found = runs(records)
+    out = Terminal(io.StringIO(), {})
+    for run in found:
+        rows = timeline.rows(run)
+        lines = [*words_of_history.shown(run, out, Verbosity.VERBOSE), *waterfall.drawn(rows, out), words_of_history.times(run)]
+        assert all(line.isprintable() for line in lines if line)
+        ElementTree.fromstring(svg.drawn(rows, timeline.title(run, "winbox", run.began)))
+        json.dumps(history_data.record(run), allow_nan=False)
+    metrics.text([metrics.HostState("winbox", Lease(host="winbox", address=""), found)], "1")
+
+
 def session(data: bytes) -> None:
     """A session file."""
     found = session_from(data)
@@ -248,7 +272,7 @@ def lab_paexec(data: bytes) -> None:
 TARGETS: dict[str, Target] = {
     one.__name__: one
     for one in (
-        *(answers, listing, protection, wire, smb, service_manager, paexec_answer, lease, session, configuration, option),
+        *(answers, listing, protection, wire, smb, service_manager, paexec_answer, lease, history, session, configuration, option),
         *(words, rsync_words, program, lab_pipe, lab_rpc, lab_paexec),
     )
 }
@@ -269,6 +293,8 @@ def seeds() -> dict[str, list[bytes]]:
     return {
         "answers": [bytes([number]) + text for number in range(len(READERS)) for text in (SETVAR, *BEGINNINGS)],
         "lease": [json.dumps(LEASE).encode()],
+        "history": [line_of(one) for one in (pre(1, 0), post(1, 9), failed_pre(2, 60))]
+        + [line_of(pre(3, 90, orphans=(Orphan(run_id(2), "map"),))) + line_of(post(3, 99))],
         "session": [session_text()],
         "configuration": [example.read_bytes(), b'[host."lab-*"]\nvolumes = ["C:", {path = "D:", optional = true}]\n'],
         "option": [b"timeouts.snapshot=600s", b'volumes=["C:"]'],

@@ -27,6 +27,7 @@ from spnego._ntlm_raw.crypto import ntowfv1
 from tests.security.shown import everything_in
 from vsspc import cli, wiring
 from vsspc.adapters import psexec, rsyncclient, statefiles
+from vsspc.commands import common
 from vsspc.log import open_log
 
 Secrets = dict[str, str]
@@ -61,14 +62,14 @@ def main() -> None:
 
 
 def _write_down_errors(folder: Path) -> None:
-    fail = cli._fail
+    fail = common.fail
 
     def told(error: Any) -> None:
         seen = "\n".join(everything_in(one) for one in (error, sys.exception()) if one is not None)
         (folder / f"{os.getpid()}").write_text(seen, "utf-8", "surrogateescape")
         fail(error)
 
-    cli._fail = told
+    common.fail = told
 
 
 def _raise_in(owner: type[Any], method: str, knows: str) -> None:

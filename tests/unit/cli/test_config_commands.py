@@ -39,7 +39,7 @@ def test_check_names_every_error_on_a_line_of_its_own(file: Path) -> None:
     assert result.exit_code == 10
     assert first == f"{file}: line 2: defaults.idle_tll: unknown key (did you mean idle_ttl?)"
     assert second == f'{file}: line 4: host."lab-*".live: live needs policy = "prefer"'
-    assert last.startswith(f"vsspc: ERROR {file} has 2 errors. ")
+    assert last.startswith(f"vsspc: ERROR this server config check: {file} has 2 errors. ")
 
 
 def test_show_prints_toml_with_the_places(file: Path) -> None:

@@ -45,7 +45,7 @@ def test_status_in_words(config: Path) -> None:
     result = call(config, "status")
     assert result.exit_code == 13
     bad, new, old, trouble = result.output.splitlines()
-    assert bad.startswith("vsspc: ERROR badbox: ") and "sets it aside" in bad
+    assert bad.startswith("vsspc: ERROR badbox status: ") and "sets it aside" in bad
     assert new == "newbox: nothing is left there"
     assert old.startswith("oldbox: OWES the release of shadow set, run folder; the next run settles it")
     assert trouble == "    last error: the host does not answer"

@@ -1,4 +1,4 @@
-"""The example shows every setting and its default; what the documents show can be loaded."""
+"""The example shows every setting and its default. What the documents show: tests/docs/test_blocks.py."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from vsspc import config
 from vsspc.config.layers import leaves
 from vsspc.config.tables import File
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "vsspc.toml"
-BLOCKS = re.findall(
-    r"^```toml\n(.*?)^```$", ROOT.joinpath("docs", "configure.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
-)
 
 
 def test_the_example_shows_every_setting_and_its_default() -> None:
@@ -33,16 +28,3 @@ def test_what_the_example_shows_for_hosts_loads_too(tmp_path: Path) -> None:
     loaded = config.load(file)
     assert loaded.settings("fileserver-2", "x").timeouts["snapshot"] == 900
     assert len(loaded.settings("lab-1", "x").volumes) == 2
-
-
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_the_guide_shows_what_loads(tmp_path: Path, block: str) -> None:
-    file = tmp_path / "vsspc.toml"
-    file.write_text(block, "utf-8")
-    loaded = config.load(file)
-    for name in loaded.hosts():
-        loaded.settings(name.replace("*", "x").replace("?", "x"), "192.0.2.1")
-
-
-def test_the_guide_has_examples() -> None:
-    assert len(BLOCKS) >= 4

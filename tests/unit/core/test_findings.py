@@ -7,6 +7,7 @@ import json
 from vsspc.core.findings import Finding, Level, exit_code, record, table, worst
 
 GOOD = Finding("PATH", Level.OK, "rsync is there.")
+UNSEEN = Finding("rsync port", Level.SKIPPED, "Not looked at: the bundle has to be in order first.")
 DOUBTFUL = Finding("ClientTimeout", Level.WARNING, "Longer than the run.", "$Conf{ClientTimeout} = 3600;")
 BAD = Finding(
     "UserCmdCheckStatus", Level.FAILED, "A hook that fails is ignored. " * 5, "$Conf{UserCmdCheckStatus} = 1;"
@@ -14,13 +15,12 @@ BAD = Finding(
 
 
 def test_only_what_failed_gives_an_exit_code() -> None:
-    assert [exit_code(found) for found in ([], [GOOD], [GOOD, DOUBTFUL], [BAD, GOOD])] == [0, 0, 0, 10]
+    assert [exit_code(found) for found in ([], [GOOD], [UNSEEN], [GOOD, DOUBTFUL], [BAD, GOOD])] == [0, 0, 0, 0, 10]
 
 
 def test_the_worst_level_counts() -> None:
-    assert [worst(found) for found in ([], [GOOD], [DOUBTFUL, GOOD], [GOOD, BAD, DOUBTFUL])] == list(Level)[:1] + list(
-        Level
-    )
+    reports: list[list[Finding]] = [[], [GOOD], [UNSEEN, GOOD], [DOUBTFUL, GOOD, UNSEEN], [GOOD, BAD, DOUBTFUL]]
+    assert [worst(found) for found in reports] == [Level.OK, *Level]
 
 
 def test_the_table_has_every_point_and_the_line_that_mends_it_whole() -> None:
@@ -32,6 +32,23 @@ def test_the_table_has_every_point_and_the_line_that_mends_it_whole() -> None:
     assert lines[4].startswith("  FAILED   UserCmdCheckStatus  A hook that fails is ignored.")
     assert lines[-1].strip() == "mend: $Conf{UserCmdCheckStatus} = 1;"
     assert all(len(line) <= 118 for line in lines)
+
+
+def test_points_that_one_reason_hides_are_told_together_and_counted_each() -> None:
+    other = Finding("engine", Level.SKIPPED, UNSEEN.says)
+    lines = table("winbox", [GOOD, UNSEEN, BAD, other]).splitlines()
+    assert lines[0] == "winbox: 1 failed, 2 skipped, 1 ok"
+    assert [line for line in lines if "skipped" in line][1:] == [
+        "  skipped  2 points            Not looked at: the bundle has to be in order first: rsync port, engine."
+    ]
+
+
+def test_a_colour_is_for_the_level_alone_and_a_narrow_terminal_breaks_no_line_that_mends() -> None:
+    plain = table("winbox", [GOOD, DOUBTFUL, BAD], width=60)
+    coloured = table("winbox", [GOOD, DOUBTFUL, BAD], width=60, colour=lambda text, level: f"<{level}>{text}</>")
+    assert "  <failed>FAILED </>  UserCmdCheckStatus" in coloured
+    assert coloured.replace("</>", "").replace("<failed>", "").replace("<warning>", "").replace("<ok>", "") == plain
+    assert "mend: $Conf{UserCmdCheckStatus} = 1;" in plain
 
 
 def test_the_table_shows_no_control_characters() -> None:

@@ -1,12 +1,10 @@
-"""The table of the machine: complete, reachable, and drawn in the README as it is."""
+"""The table of the machine: complete and reachable. Its drawing: tests/docs."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from vsspc.core.machine import RESTING, TRANSITIONS, Event, IllegalMove, draw, move
+from vsspc.core.machine import RESTING, TRANSITIONS, Event, IllegalMove, move
 from vsspc.core.plan import STEPS
 from vsspc.core.words import Kind, Lease, Resource, State
 
@@ -58,8 +56,3 @@ def test_release_goes_from_what_reads_to_what_is_read_and_the_youngest_run_first
             lease = lease.holding(Resource(kind, run))
     order = [(one.kind, one.run) for one in lease.releases()]
     assert order == [(kind, run) for kind in Kind for run in (new, old)]
-
-
-def test_the_readme_shows_this_very_machine() -> None:
-    readme = Path(__file__).parents[3].joinpath("README.md").read_text("utf-8")
-    assert f"```mermaid\n{draw()}\n```" in readme

@@ -108,6 +108,7 @@ def test_a_good_session_is_loaded(tmp_path: Path) -> None:
         ({"expires": "1700000000"}, "expired"),
         ({"expires": "soon"}, "expires= is not valid"),
         ({"purpose": "restore"}, "the session is one of a restore"),
+        ({"purpose": "command"}, "the session is one of a command"),
         ({"purpose": "dump "}, "purpose= is not valid"),
         *(({key: None}, f"lacks {key}=") for key in GOOD),
     ],

@@ -39,6 +39,8 @@ ALLOWED = (
     r'mklink /D "[A-Z]:\\vsspc-[0-9a-f]{12}\\vol" \\\\\?\\GLOBALROOT\\Device\\HarddiskVolumeShadowCopy\d+\\$',
     r'^"%SystemRoot%\\System32\\vssadmin\.exe" list shadows >devices\.txt$',
     r'^"%SystemRoot%\\System32\\vssadmin\.exe" list shadowstorage$',
+    r'^"%SystemRoot%\\System32\\vssadmin\.exe" list writers$',
+    r'^"%SystemRoot%\\System32\\reg\.exe" query "HKLM\\SOFTWARE\\[^"%]+" /v [A-Za-z0-9-]+$',
     r'^"%SystemRoot%\\System32\\diskshadow\.exe" /s hold\.dsh$',
     r'^if exist "%SystemRoot%\\System32\\diskshadow\.exe" echo diskshadow=there$',
     r'^"%SystemRoot%\\System32\\reg\.exe" query HKLM\\SYSTEM\\MountedDevices$',
@@ -58,19 +60,19 @@ CODES = {
 
 VOCABULARY = {
     "cmd": "echo off setlocal cd d call if exist not errorlevel else for in do goto exit b set a geq equ md rd s q del f"
-    " ren nul mklink D copy move b y",
+    " ren nul mklink D copy move b y dir",
     "icacls, fsutil, taskkill, tasklist": "inheritance r grant setowner l fsinfo drives reparsepoint t im fi"
     " imagename eq fo csv nh",
     "netsh": "advfirewall firewall add delete rule name dir action allow protocol TCP localport remoteip profile any"
     " program",
     "certutil, find": "hashfile SHA v",
-    "reg, vssadmin, diskshadow": "query list shadows shadowstorage s",
+    "reg, vssadmin, diskshadow": "query list shadows shadowstorage s writers v LocalAccountTokenFilterPolicy",
     "sc": "stop delete",
-    "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File",
+    "powershell.exe": "NoProfile NonInteractive ExecutionPolicy Bypass OutputFormat Text File Command",
     "vshadow, dosdev, rsync, ping, netstat": "nw wx script exec e daemon no detach config n",
     "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
     " architecture there diskshadow missing copy job map serve hold making vshadow certutil works vsspc made folder parent target"
-    " changed file",
+    " changed file section filter asr language markers survey",
 }
 """Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())
@@ -89,6 +91,7 @@ _NAMES = (
     r"(?<![\w.])\S*\\\S*",  # paths
     r"\b\w+\.(?:cmd|exe|txt|tmp|out|rc|json|ps1|conf|secrets)\b",
     r"/cygdrive/\S+",
+    r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b",
     r"\*S-1-5-[\d-]+(?::(?:\([A-Z]+\))*[A-Z]+)?",
     r"\b[A-Z]:(?=\s|$|\))",
     r"remoteip=\S+",
@@ -232,6 +235,8 @@ def rendered(
         "settle": scripts.settle(),
         "discard": scripts.discard(),
         "storage": scripts.storage(),
+        "survey": scripts.survey(volumes),
+        "writers": scripts.writers(),
         "keep": scripts.keep([DIGEST, DIGEST[::-1]]),
         "stage": scripts.stage({names.daemon_image: DIGEST, "cygstdc++-6.dll": DIGEST[::-1]}),
     }
@@ -330,7 +335,7 @@ def test_every_exit_code_of_ours_is_one_of_its_own_and_far_from_those_of_program
 
 
 def test_every_script_of_the_module_is_linted() -> None:
-    makers = {"prepare", "hold", "held", "release", "settle", "map_job", "unmap", "serve", "discard", "storage", "keep", "stage"}
+    makers = {"prepare", "hold", "held", "release", "settle", "map_job", "unmap", "serve", "discard", "storage", "survey", "writers", "keep", "stage"}
     makings = {"vshadow", "diskshadow", "shadowcopy", "live", "restoring"}
     data = {"arguments_for", "raw", "device_order", "shadowcopy_order", "diskshadow_script"}
     functions = {name for name in scripts.__all__ if name[0].islower()}

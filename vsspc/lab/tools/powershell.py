@@ -3,6 +3,7 @@
 `powershell.exe … -File dosdevice.ps1 FILE.json`: {"action": "define"|"remove", "devices": [{"letter": "B:", "target": …}]}
 `powershell.exe … -File shadowcopy.ps1 FILE.json`: {"action": "create", "volumes": ["C:\\\\"], "record": "copies.json"} or
 {"action": "delete", "record": "copies.json"}; the record has one id a line.
+`powershell.exe … -Command "Write-Output (… LanguageMode)"` tells the language mode.
 
 In constrained language mode (AppLocker, WDAC) Add-Type and the methods of .NET's types are refused, cmdlets are not
 (Microsoft, about_Language_Modes): so a script is looked through for them.
@@ -23,6 +24,7 @@ from vsspc.lab.shadows import CLIENT_ACCESSIBLE, ShadowCopy
 from vsspc.lab.tools import Call
 from vsspc.lab.tools.requester import Requester, VssError
 
+LANGUAGE_MODE = "Write-Output ('language=' + $ExecutionContext.SessionState.LanguageMode)"
 _LETTER = re.compile(r"[A-Za-z]:")
 _STATIC_METHOD = re.compile(r"\[[\w.]+\]::\w+\(")
 NO_TYPES = "Cannot add type. Definition of new types is not supported in this language mode."
@@ -57,8 +59,15 @@ async def powershell(call: Call) -> int:
         option = words.pop(0).lower()
         if option in ("-executionpolicy", "-outputformat", "-inputformat"):
             words[:1] = []
+        elif option == "-command":
+            words.insert(0, option)
+            break
         elif option not in ("-noprofile", "-noninteractive", "-nologo"):
             return _unsupported(call, option)
+    if len(words) == 2 and words[0].lower() == "-command" and words[1] == LANGUAGE_MODE:
+        mode = "ConstrainedLanguage" if call.site.faults.has("powershell-constrained") else "FullLanguage"
+        call.out(f"language={mode}")
+        return 0
     if len(words) != 3 or words[0].lower() != "-file":
         return _unsupported(call, " ".join(words))
     path, parameters = words[1:]

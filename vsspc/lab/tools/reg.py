@@ -1,4 +1,4 @@
-"""reg.exe: `reg query HKLM\\SYSTEM\\MountedDevices [/v NAME]`, the one key that the lab's registry has."""
+"""reg.exe: `reg query KEY [/v NAME]`, of HKLM\\SYSTEM\\MountedDevices, the model's other keys, and those of the fault `registry`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,23 @@ async def reg(call: Call) -> int:
         return 1
     key = words[1].upper().replace("HKLM\\", "HKEY_LOCAL_MACHINE\\")
     wanted = words[3].lower() if len(words) == 4 else None
-    found = [
-        (name, data)
-        for name, data in call.windows.mounted_devices.items()
-        if wanted is None or name.lower() == wanted
-    ]
-    if key != KEY.upper() or not found:
+    found = [(name, *value) for name, value in _values(call, key).items() if wanted is None or name.lower() == wanted]
+    if not found:
         call.err("ERROR: The system was unable to find the specified registry key or value.")
         return 1
-    call.out(f"\r\n{KEY}")
-    for name, data in found:
-        call.out(f"    {name}    REG_BINARY    {data}")
+    call.out(f"\r\n{KEY if key == KEY.upper() else words[1].replace('HKLM', 'HKEY_LOCAL_MACHINE', 1)}")
+    for name, kind, data in found:
+        call.out(f"    {name}    {kind}    {data}")
     call.out()
     return 0
+
+
+def _values(call: Call, key: str) -> dict[str, tuple[str, str]]:
+    """Return the values of a key: type and data by name."""
+    if key == KEY.upper():
+        return {name: ("REG_BINARY", data) for name, data in call.windows.mounted_devices.items()}
+    values = dict(call.windows.registry.get(key, {}))
+    for fault in call.site.faults.all("registry"):
+        if fault.text("key").upper().replace("HKLM\\", "HKEY_LOCAL_MACHINE\\") == key:
+            values[fault.text("value")] = (fault.text("type", "REG_DWORD"), fault.text("data", "0x1"))
+    return values

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from vsspc.lab.shadows import ShadowCopy
 from vsspc.lab.tools import Call
 from vsspc.lab.tools.vsstext import moment
+from vsspc.lab.writers import FAILED_AT_FREEZE
 
 PROVIDER = "Microsoft Software Shadow Copy provider 1.0"
 _ERRORS = {
@@ -97,7 +99,10 @@ def _attributes(copy: ShadowCopy) -> list[str]:
 
 
 def _list_writers(call: Call, options: dict[str, str]) -> int:
-    for writer in call.windows.writers:
+    told = [(one.text("writer"), int(one.number("state", FAILED_AT_FREEZE))) for one in call.site.faults.all("writer-failed")]
+    for each in call.windows.writers:
+        state = next((number for word, number in told if each.matches(word)), None)
+        writer = each if state is None else replace(each, state=state, code=0x800423F4)
         call.out(f"Writer name: '{writer.name}'")
         call.out(f"   Writer Id: {writer.id}")
         call.out(f"   Writer Instance Id: {writer.instance}")
@@ -114,12 +119,18 @@ def _list_storage(call: Call, options: dict[str, str]) -> int:
         count = sum(copy.volume == volume for copy in copies)
         point = "," if call.windows.language.moment.startswith("%d.") else "."
         name = f"({volume.mount}{'' if volume.letter else chr(92)}){volume.name}"
+        told = [one for one in call.site.faults.all("shadow-storage") if one.text("volume", "C:").upper() == volume.mount.upper()]
+        if told:
+            used, most = int(told[-1].number("used", 10)), int(told[-1].number("maximum", 10))
+            figures = [f"{percent * 307} MB ({percent}%)" for percent in (used, used, most)]
+        else:
+            figures = [f"{count * 128} MB ({count}%)", f"{count * 320} MB ({2 * count}%)", f"3{point}00 GB (10%)"]
         call.out("Shadow Copy Storage association")
         call.out(f"   For volume: {name}")
         call.out(f"   Shadow Copy Storage volume: {name}")
-        call.out(f"   Used Shadow Copy Storage space: {count * 128} MB ({count}%)")
-        call.out(f"   Allocated Shadow Copy Storage space: {count * 320} MB ({2 * count}%)")
-        call.out(f"   Maximum Shadow Copy Storage space: 3{point}00 GB (10%)\r\n")
+        call.out(f"   Used Shadow Copy Storage space: {figures[0]}")
+        call.out(f"   Allocated Shadow Copy Storage space: {figures[1]}")
+        call.out(f"   Maximum Shadow Copy Storage space: {figures[2]}\r\n")
     return 0
 
 

@@ -18,12 +18,14 @@ from vsspc.windows.answers.snapshot import (
     shadowcopy_failure,
     vshadow_failure,
 )
+from vsspc.windows.answers.survey import Survey, survey_of
 from vsspc.windows.answers.verify import changed, check_unchanged
 
 __all__ = [
     "HoldFailure",
     "ReleaseReport",
     "Surroundings",
+    "Survey",
     "changed",
     "check_closed",
     "check_unchanged",
@@ -43,6 +45,7 @@ __all__ = [
     "shadowcopy_failure",
     "still_making",
     "surroundings",
+    "survey_of",
     "tail",
     "text_of",
     "vshadow_failure",

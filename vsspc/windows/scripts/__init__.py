@@ -41,6 +41,7 @@ from vsspc.windows.scripts.restore import OURS, PARENT, TARGET, restoring
 from vsspc.windows.scripts.serve import FSTAB, serve
 from vsspc.windows.scripts.stage import ARRIVALS, keep, stage
 from vsspc.windows.scripts.storage import storage
+from vsspc.windows.scripts.survey import survey, writers
 
 __all__ = [
     "ACL_FAILED",
@@ -83,6 +84,8 @@ __all__ = [
     "shadowcopy_order",
     "stage",
     "storage",
+    "survey",
     "unmap",
     "vshadow",
+    "writers",
 ]

@@ -1,0 +1,1 @@
+"""The examples for other tools than BackupPC, as they stand, each on a lab."""
