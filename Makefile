@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lint test demo real-paexec chaos install deb backuppc security fuzz
+.PHONY: help setup machine lint test demo real-paexec chaos install deb backuppc security fuzz bench
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -60,3 +60,6 @@ security: setup ## what others may do to us: malicious hosts, servers and men in
 fuzz: setup ## everything that reads from outside, fed with noise for T seconds (T=120); atheris where it can be had
 	@$(PYTHON) -c 'import atheris' 2>/dev/null || $(PYTHON) -m pip install --quiet --no-input --disable-pip-version-check 'atheris>=3.0' || echo 'fuzz: without atheris'
 	@$(PYTHON) -m tests.security.fuzz --seconds $(or $(T),120)
+
+bench: setup ## what vsspc costs beside what Windows itself needs: tables, JSON, targets (B="--quick"; root for all of it): docs/speed.md
+	@$(PYTHON) -m tests.bench $(B)

@@ -1,0 +1,117 @@
+"""The figures as tables for people, and as JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tests.bench.figures import Figures, Series, below
+from tests.bench.targets import Target
+
+_PARTS = ("wall", "tools", "loop", "overhead", "cpu", "peak")
+_STARTS = {
+    "interpreter": "Python alone",
+    "version": "vsspc --version",
+    "connected": "vsspc-pre, until it is connected",
+    "speaking": "vsspc-pre, until its first SMB message",
+}
+_SECTIONS = {"plain": "stand-ins take no time", "realistic": "realistic times"}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table, its columns aligned; the first is text, the others are numbers."""
+    lines = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+
+    def row(cells: Sequence[str]) -> str:
+        first, *others = (cell.ljust(width) if not at else cell.rjust(width) for at, (cell, width) in enumerate(zip(cells, widths, strict=True)))
+        return f"| {' | '.join([first, *others])} |"
+
+    rule = [f"{'-' * (width + 1)}{':' if at else '-'}" for at, width in enumerate(widths)]
+    return "\n".join([row(lines[0]), f"|{'|'.join(rule)}|", *map(row, lines[1:])])
+
+
+def seconds(series: Series) -> str:
+    """Return a median in seconds with its quartiles."""
+    return f"{series.median:.3f} ({series.low:.3f}-{series.high:.3f})"
+
+
+def megabytes(series: Series) -> str:
+    """Return a median of bytes in MB."""
+    return f"{series.median / 1e6:.1f}"
+
+
+def compared(figures: Figures, section: str) -> str:
+    """Return the table of one section: what each way's pre and post took."""
+    own = below(figures, section)
+    ways = list(dict.fromkeys(name.split("/")[0] for name in own if name.endswith("/overhead")))
+    rows = [
+        [f"{way} {command}", *(_cell(own[f"{way}/{command}/{part}"], part) for part in _PARTS)]
+        for command in ("pre", "post")
+        for way in ways
+    ]
+    return table([_SECTIONS.get(section, section), "wall, s", "Windows, s", "holder's loop, s", "overhead, s", "CPU, s", "peak, MB"], rows)
+
+
+def _cell(series: Series, part: str) -> str:
+    return megabytes(series) if part == "peak" else seconds(series)
+
+
+def by_step(figures: Figures) -> str:
+    """Return the SMB messages of each step."""
+    own = below(figures, "plain/steps")
+    rows = []
+    for name in dict.fromkeys(name.rpartition("/")[0] for name in own):
+        rows.append([name.replace("/", " "), *(f"{own[f'{name}/{part}'].median:.0f}" for part in ("packets", "requests"))])
+    for command in ("pre", "post"):
+        total = [figures[f"plain/vsspc/{command}/{part}"] for part in ("packets", "requests")]
+        rows.append([f"{command}, all", *(f"{series.median:.0f}" for series in total)])
+    return table(["step", "SMB messages", "requests in them"], rows)
+
+
+def starts(figures: Figures) -> str:
+    """Return what the start of the process takes."""
+    own = below(figures, "starts")
+    return table(["start of the process", "wall, s"], [[_STARTS[name], seconds(own[f"{name}/wall"])] for name in _STARTS])
+
+
+def judged(found: Sequence[Target]) -> str:
+    """Return a line for each target."""
+    rows = [
+        [
+            one.name,
+            f"{one.measured:.3g} {one.unit}",
+            f"{'≥' if one.at_least else '≤'} {one.limit:g} {one.unit}",
+            "ok" if one.met else "MISSED",
+        ]
+        for one in found
+    ]
+    return table(["target", "measured", "limit", ""], rows)
+
+
+def text(figures: Figures, found: Sequence[Target]) -> str:
+    """Return all tables of what was measured."""
+    parts = [compared(figures, section) for section in _SECTIONS if f"{section}/vsspc/pre/overhead" in figures]
+    if "plain/vsspc/pre/packets" in figures:
+        parts.append(by_step(figures))
+    if "starts/speaking/wall" in figures:
+        parts.append(starts(figures))
+    return "\n\n".join([*parts, judged(found)])
+
+
+def record(figures: Figures, found: Sequence[Target], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run as JSON: all values, and each target."""
+    return {
+        **about,
+        "figures": {
+            name: {"median": _short(s.median), "low": _short(s.low), "high": _short(s.high), "n": len(s.values)}
+            for name, s in figures.items()
+        },
+        "targets": [
+            {"name": t.name, "measured": _short(t.measured), "limit": t.limit, "unit": t.unit, "met": t.met} for t in found
+        ],
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")

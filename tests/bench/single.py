@@ -1,0 +1,112 @@
+"""One host: what pre and post take, against a bare script that does the same, with stand-ins that take no time and real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.bench import requests
+from tests.bench.cycle import Bare, Sample, Shims, Way, cycle, traced
+from tests.bench.figures import Series, gathered
+from tests.bench.installed import Product
+from vsspc.lab.process import LabProcess
+
+Say = Callable[[str], None]
+
+REAL_SECONDS: Mapping[str, float] = {
+    "certutil": 0.08,
+    "dosdev": 0.03,
+    "find": 0.03,
+    "fsutil": 0.03,
+    "icacls": 0.03,
+    "netsh": 0.3,
+    "reg": 0.03,
+    "rsync": 0.2,
+    "taskkill": 0.2,
+}
+"""Seconds that Windows' programs take where they are not told to wait: the start of a process, and for netsh its helpers.
+Assumed, not measured: no Windows was at hand."""
+REAL_SHADOW_SECONDS = 5.0
+"""Of the making of a shadow copy set: 2 to 30 s are told (docs/speed.md)."""
+REAL_SIZES: Mapping[str, int] = {
+    "cygwin1.dll": 3_000_000,
+    "cygz.dll": 90_000,
+    "dosdev.exe": 6_500,
+    "rsync.exe": 520_000,
+    "vshadow.exe": 350_000,
+}
+"""Bytes of the programs that an administrator collects, roughly."""
+
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """How often things are measured."""
+
+    plain: int
+    realistic: int
+    starts: int
+
+
+def ways(product: Product, lab: LabProcess) -> list[Way]:
+    """Return what is compared."""
+    return [Shims(product, lab), Bare(product, lab, synchronous=False)]
+
+
+def flat(way: str, samples: Mapping[str, Sample]) -> dict[str, float]:
+    """Return samples by the names of their figures."""
+    return {
+        f"{way}/{command}/{part}": float(value)
+        for command, sample in samples.items()
+        for part, value in (
+            ("wall", sample.wall),
+            ("tools", sample.tools),
+            ("loop", sample.loop),
+            ("overhead", sample.overhead),
+            ("cpu", sample.cpu),
+            ("peak", sample.peak),
+        )
+    }
+
+
+def compared(compared_ways: Sequence[Way], lab: LabProcess, repeats: int) -> dict[str, Series]:
+    """Run all ways in turn, so often; the first round, which fills caches, does not count."""
+    samples: dict[str, list[dict[str, float]]] = {way.name: [] for way in compared_ways}
+    for round_ in range(repeats + 1):
+        for way in compared_ways:
+            found = flat(way.name, cycle(way, lab))
+            if round_:
+                samples[way.name].append(found)
+    return {name: series for found in samples.values() for name, series in gathered(found).items()}
+
+
+def plain(product: Product, repeats: Repeats, say: Say) -> dict[str, Series]:
+    """Measure with stand-ins that take no time of their own."""
+    say(f"one host, stand-ins without times of their own, {repeats.plain} rounds")
+    with LabProcess(tick=1.0) as lab:
+        found = compared(ways(product, lab), lab, repeats.plain)
+        for command, trace in traced(product, lab).items():
+            sent = requests.total(trace.counts)
+            found[f"vsspc/{command}/packets"] = Series.of([sent.packets])
+            found[f"vsspc/{command}/requests"] = Series.of([sent.requests])
+            for count in trace.counts:
+                found[f"steps/{command}/{count.step}/packets"] = Series.of([count.packets])
+                found[f"steps/{command}/{count.step}/requests"] = Series.of([count.requests])
+    return found
+
+
+def realistic(product: Product, repeats: Repeats, say: Say) -> dict[str, Series]:
+    """Measure with a bundle, and programs, that take about as long as real ones."""
+    say(f"one host, realistic times, {repeats.realistic} rounds")
+    with LabProcess(tick=1.0) as lab:
+        slow(lab)
+        return compared(ways(product, lab), lab, repeats.realistic)
+
+
+def slow(lab: LabProcess) -> None:
+    """Let the host's programs take their time, and its bundle have its size."""
+    for tool, seconds in REAL_SECONDS.items():
+        lab.inject("tool", tool=tool, seconds=seconds)
+    lab.inject("vss-slow", seconds=REAL_SHADOW_SECONDS)
+    for name, size in REAL_SIZES.items():
+        with Path(lab.bundle, name).open("ab") as file:
+            file.truncate(size)
