@@ -45,10 +45,10 @@ def main() -> int:
     }
     record = report.record(figures, judged, about)
     print(json.dumps(about["machine"]), about["commit"], about["when"], "", report.text(figures, judged), sep="\n")
-    (WORK / "result.json").write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    (WORK / "result.json").write_text(report.written([record]), "utf-8")
     if given.save:
         past = json.loads(HISTORY.read_text("utf-8")) if HISTORY.exists() else []
-        HISTORY.write_text(json.dumps([*past, record], indent=1) + "\n", "utf-8")
+        HISTORY.write_text(report.written([*past, record]), "utf-8")
     return sum(not one.met for one in judged)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -137,11 +138,15 @@ class Bare:
         return self._lab.volume() / "Windows" / "bare"
 
 
-def cycle(way: Way, lab: LabProcess, between: Callable[[], None] = lambda: None) -> dict[str, Sample]:
-    """Run pre and post once; return what they took by name. Raise CommandFailed."""
+def cycle(way: Way, lab: LabProcess, *, later: float = 0.0) -> dict[str, Sample]:
+    """Run pre, and post so many seconds later; return what they took by name. Raise CommandFailed.
+
+    Where things are measured more than once, `later` should differ, so that the holder is told to stop at every moment of its
+    loop of one second, at one as often as at another.
+    """
     made = commands.succeed(way.pre(), way.environment)
     first = _sample(lab, made, {})
-    between()
+    time.sleep(later)
     with Appearing(way.folder()) as appearing:
         undone = commands.succeed(way.post(), way.environment)
     left = lab.settled()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -100,12 +102,12 @@ def text(figures: Figures, found: Sequence[Target]) -> str:
 
 
 def record(figures: Figures, found: Sequence[Target], about: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run as JSON: all values, and each target."""
+    """Return a run as JSON: of each figure median, quartiles and number of values; and each target."""
     return {
         **about,
         "figures": {
-            name: {"median": _short(s.median), "low": _short(s.low), "high": _short(s.high), "n": len(s.values)}
-            for name, s in figures.items()
+            name: [*(_short(value) for value in (series.median, series.low, series.high)), len(series.values)]
+            for name, series in figures.items()
         },
         "targets": [
             {"name": t.name, "measured": _short(t.measured), "limit": t.limit, "unit": t.unit, "met": t.met} for t in found
@@ -115,3 +117,9 @@ def record(figures: Figures, found: Sequence[Target], about: Mapping[str, Any]) 
 
 def _short(value: float) -> float:
     return float(f"{value:.5g}")
+
+
+def written(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return runs as JSON text, a figure or target a line."""
+    text_ = json.dumps(runs, indent=1, ensure_ascii=False)
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda found: " ".join(found[0].split()), text_) + "\n"

@@ -73,7 +73,7 @@ def compared(compared_ways: Sequence[Way], lab: LabProcess, repeats: int) -> dic
     samples: dict[str, list[dict[str, float]]] = {way.name: [] for way in compared_ways}
     for round_ in range(repeats + 1):
         for way in compared_ways:
-            found = flat(way.name, cycle(way, lab))
+            found = flat(way.name, cycle(way, lab, later=round_ / repeats))
             if round_:
                 samples[way.name].append(found)
     return {name: series for found in samples.values() for name, series in gathered(found).items()}
