@@ -9,18 +9,23 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import machine, report, single, starting
+from tests.bench import far, machine, report, single, starting
 from tests.bench.figures import Series
 from tests.bench.installed import CHECKOUT, Product, install
 from tests.bench.targets import targets
 
 HISTORY = Path(__file__).with_name("history.json")
 WORK = CHECKOUT / ".venv" / "bench"
-FULL = single.Repeats(plain=20, realistic=5, starts=20)
-QUICK = single.Repeats(plain=4, realistic=1, starts=5)
+FULL = single.Repeats(plain=20, realistic=5, starts=20, delays=5)
+QUICK = single.Repeats(plain=4, realistic=1, starts=5, delays=1)
 
 Section = Callable[[Product, single.Repeats, single.Say], Mapping[str, Series]]
-SECTIONS: Mapping[str, Section] = {"starts": starting.starts, "plain": single.plain, "realistic": single.realistic}
+SECTIONS: Mapping[str, Section] = {
+    "starts": starting.starts,
+    "plain": single.plain,
+    "realistic": single.realistic,
+    "delay": far.delays,
+}
 
 
 def main() -> int:

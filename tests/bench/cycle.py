@@ -6,7 +6,8 @@ import json
 import shlex
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -138,16 +139,21 @@ class Bare:
         return self._lab.volume() / "Windows" / "bare"
 
 
-def cycle(way: Way, lab: LabProcess, *, later: float = 0.0) -> dict[str, Sample]:
+Where = Callable[[], AbstractContextManager[None]]
+"""Inside of it, programs are started where they are to run."""
+
+
+def cycle(way: Way, lab: LabProcess, *, later: float = 0.0, where: Where = nullcontext) -> dict[str, Sample]:
     """Run pre, and post so many seconds later; return what they took by name. Raise CommandFailed.
 
     Where things are measured more than once, `later` should differ, so that the holder is told to stop at every moment of its
     loop of one second, at one as often as at another.
     """
-    made = commands.succeed(way.pre(), way.environment)
+    with where():
+        made = commands.succeed(way.pre(), way.environment)
     first = _sample(lab, made, {})
     time.sleep(later)
-    with Appearing(way.folder()) as appearing:
+    with Appearing(way.folder()) as appearing, where():
         undone = commands.succeed(way.post(), way.environment)
     left = lab.settled()
     if any(left.values()):

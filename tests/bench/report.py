@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tests.bench.figures import Figures, Series, below
+from tests.bench.figures import Figures, Series, below, slope
 from tests.bench.targets import Target
 
 _PARTS = ("wall", "tools", "loop", "overhead", "cpu", "peak")
@@ -77,6 +77,18 @@ def starts(figures: Figures) -> str:
     return table(["start of the process", "wall, s"], [[_STARTS[name], seconds(own[f"{name}/wall"])] for name in _STARTS])
 
 
+def far(figures: Figures) -> str:
+    """Return how the overhead grows with the delay."""
+    own = below(figures, "delay")
+    delays = sorted({int(name.split("/")[0]) for name in own})
+    rows = []
+    for name in (f"{way} {command}" for command in ("pre", "post") for way in ("vsspc", "floor")):
+        found = [own[f"{delay}/{name.replace(' ', '/')}/overhead"] for delay in delays]
+        trips = slope([(delay / 1000, series.median) for delay, series in zip(delays, found, strict=True)])
+        rows.append([name, *map(seconds, found), f"{trips:.0f}"])
+    return table(["overhead, s, by delay", *(f"{delay} ms" for delay in delays), "round trips"], rows)
+
+
 def judged(found: Sequence[Target]) -> str:
     """Return a line for each target."""
     rows = [
@@ -98,6 +110,8 @@ def text(figures: Figures, found: Sequence[Target]) -> str:
         parts.append(by_step(figures))
     if "starts/speaking/wall" in figures:
         parts.append(starts(figures))
+    if "delay/20/vsspc/pre/overhead" in figures:
+        parts.append(far(figures))
     return "\n\n".join([*parts, judged(found)])
 
 

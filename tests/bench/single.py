@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench import requests
-from tests.bench.cycle import Bare, Sample, Shims, Way, cycle, traced
+from tests.bench.cycle import Bare, Sample, Shims, Way, Where, cycle, traced
 from tests.bench.figures import Series, gathered
 from tests.bench.installed import Product
 from vsspc.lab.process import LabProcess
@@ -45,6 +46,7 @@ class Repeats:
     plain: int
     realistic: int
     starts: int
+    delays: int
 
 
 def ways(product: Product, lab: LabProcess) -> list[Way]:
@@ -68,12 +70,14 @@ def flat(way: str, samples: Mapping[str, Sample]) -> dict[str, float]:
     }
 
 
-def compared(compared_ways: Sequence[Way], lab: LabProcess, repeats: int) -> dict[str, Series]:
+def compared(
+    compared_ways: Sequence[Way], lab: LabProcess, repeats: int, *, where: Where = nullcontext
+) -> dict[str, Series]:
     """Run all ways in turn, so often; the first round, which fills caches, does not count."""
     samples: dict[str, list[dict[str, float]]] = {way.name: [] for way in compared_ways}
     for round_ in range(repeats + 1):
         for way in compared_ways:
-            found = flat(way.name, cycle(way, lab, later=round_ / repeats))
+            found = flat(way.name, cycle(way, lab, later=round_ / repeats, where=where))
             if round_:
                 samples[way.name].append(found)
     return {name: series for found in samples.values() for name, series in gathered(found).items()}

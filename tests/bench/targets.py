@@ -10,6 +10,7 @@ from tests.bench.figures import Figures
 FIELD_PRE, FIELD_POST = 20.0, 15.0
 """Seconds that the scripts of 2008 sleep at least once: before a start 10 s for an old run to end, and 10 s between two
 looks for rsyncd.pid; at a stop 10 s between two looks for wake.up, and 5 s after taskkill (docs/speed.md)."""
+FAR_SECONDS = 0.02
 _MB = 1e6
 
 
@@ -32,7 +33,7 @@ class Target:
 def targets(figures: Figures) -> list[Target]:
     """Return the targets of all that was measured; what was left out has none."""
     found: list[Target] = []
-    for section in (_single, _start):
+    for section in (_single, _start, _far):
         found += section(figures)
     return found
 
@@ -58,3 +59,9 @@ def _single(figures: Figures) -> Iterator[Target]:
 def _start(figures: Figures) -> Iterator[Target]:
     if "starts/speaking/wall" in figures:
         yield Target("pre: from the start of the process to its first SMB message", figures["starts/speaking/wall"].median, 0.25, "s")
+
+
+def _far(figures: Figures) -> Iterator[Target]:
+    for command, limit in (("pre", 80), ("post", 50)):
+        if (series := figures.get(f"delay/20/vsspc/{command}/overhead")) is not None:
+            yield Target(f"{command}: overhead with 20 ms of delay", series.median / FAR_SECONDS, limit, "round trips")
