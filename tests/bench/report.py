@@ -89,6 +89,19 @@ def far(figures: Figures) -> str:
     return table(["overhead, s, by delay", *(f"{delay} ms" for delay in delays), "round trips"], rows)
 
 
+def many(figures: Figures) -> str:
+    """Return what a command takes of so many at once."""
+    own = below(figures, "hosts")
+    rows = []
+    for number in sorted({int(name.split("/")[0]) for name in own}):
+        for command in ("pre", "post"):
+            of = {part: own[f"{number}/{command}/{part}"] for part in ("all", "wall", "cpu", "peak", "failed")}
+            peaks = f"{megabytes(of['peak'])}, at most {max(of['peak'].values) / 1e6:.1f}"
+            cells = [f"{of['all'].median:.2f}", seconds(of["wall"]), seconds(of["cpu"]), peaks, f"{of['failed'].median:.0f}"]
+            rows.append([f"{number} hosts, {command}", *cells])
+    return table(["at once", "all of them, s", "each: wall, s", "CPU, s", "peak, MB", "failed"], rows)
+
+
 def judged(found: Sequence[Target]) -> str:
     """Return a line for each target."""
     rows = [
@@ -112,6 +125,8 @@ def text(figures: Figures, found: Sequence[Target]) -> str:
         parts.append(starts(figures))
     if "delay/20/vsspc/pre/overhead" in figures:
         parts.append(far(figures))
+    if "hosts/1/pre/cpu" in figures:
+        parts.append(many(figures))
     return "\n\n".join([*parts, judged(found)])
 
 

@@ -47,6 +47,8 @@ class Repeats:
     realistic: int
     starts: int
     delays: int
+    hosts: Sequence[int]
+    """How many at once, one number after the other."""
 
 
 def ways(product: Product, lab: LabProcess) -> list[Way]:

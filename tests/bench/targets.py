@@ -11,6 +11,8 @@ FIELD_PRE, FIELD_POST = 20.0, 15.0
 """Seconds that the scripts of 2008 sleep at least once: before a start 10 s for an old run to end, and 10 s between two
 looks for rsyncd.pid; at a stop 10 s between two looks for wake.up, and 5 s after taskkill (docs/speed.md)."""
 FAR_SECONDS = 0.02
+GROWTH = 1.1
+"""What "does not grow" means, since no two runs are the same."""
 _MB = 1e6
 
 
@@ -33,7 +35,7 @@ class Target:
 def targets(figures: Figures) -> list[Target]:
     """Return the targets of all that was measured; what was left out has none."""
     found: list[Target] = []
-    for section in (_single, _start, _far):
+    for section in (_single, _start, _far, _many):
         found += section(figures)
     return found
 
@@ -65,3 +67,20 @@ def _far(figures: Figures) -> Iterator[Target]:
     for command, limit in (("pre", 80), ("post", 50)):
         if (series := figures.get(f"delay/20/vsspc/{command}/overhead")) is not None:
             yield Target(f"{command}: overhead with 20 ms of delay", series.median / FAR_SECONDS, limit, "round trips")
+
+
+def _many(figures: Figures) -> Iterator[Target]:
+    numbers = sorted({int(name.split("/")[1]) for name in figures if name.startswith("hosts/")})
+    for number in numbers:
+        failed = sum(figures[f"hosts/{number}/{command}/failed"].median for command in ("pre", "post"))
+        yield Target(f"{number} hosts at once: failures", failed, 0, "commands")
+        yield Target(f"{number} hosts at once: where something is left", figures[f"hosts/{number}/left"].median, 0, "hosts")
+    of = _median(figures)
+    for command in ("pre", "post"):
+        if 100 in numbers:
+            yield Target(f"{command}, 100 hosts at once: processor time", of(f"hosts/100/{command}/cpu"), 0.5, "s")
+            yield Target(f"{command}, 100 hosts at once: memory", max(figures[f"hosts/100/{command}/peak"].values) / _MB, 60, "MB")
+        if {10, 200} <= {*numbers}:
+            for what, part in (("processor time", "cpu"), ("memory", "peak")):
+                grown = of(f"hosts/200/{command}/{part}") / of(f"hosts/10/{command}/{part}")
+                yield Target(f"{command}, 200 hosts against 10: {what}", grown, GROWTH, "times")
