@@ -145,9 +145,9 @@ class _Abortable:
         self._factory = factory
         self._last: Transport | None = None
 
-    def open(self, deadline: Deadline) -> Transport:
+    def open(self, deadline: Deadline, *, jobs: bool = True) -> Transport:
         self._last = None
-        self._last = self._factory.open(deadline)
+        self._last = self._factory.open(deadline, jobs=jobs)
         return self._last
 
     def abort(self) -> None:
