@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench import far, machine, report, single, starting
+from tests.bench import dump, far, machine, report, single, starting
 from tests.bench.figures import Series
 from tests.bench.installed import CHECKOUT, Product, install
 from tests.bench.many import crowd
@@ -17,8 +17,8 @@ from tests.bench.targets import targets
 
 HISTORY = Path(__file__).with_name("history.json")
 WORK = CHECKOUT / ".venv" / "bench"
-FULL = single.Repeats(plain=20, realistic=5, starts=20, delays=5, hosts=(1, 10, 50, 100, 200))
-QUICK = single.Repeats(plain=4, realistic=1, starts=5, delays=1, hosts=(1, 10))
+FULL = single.Repeats(plain=20, realistic=5, starts=20, delays=5, dumps=10, hosts=(1, 10, 50, 100, 200))
+QUICK = single.Repeats(plain=4, realistic=1, starts=5, delays=1, dumps=3, hosts=(1, 10))
 
 Section = Callable[[Product, single.Repeats, single.Say], Mapping[str, Series]]
 SECTIONS: Mapping[str, Section] = {
@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, Section] = {
     "realistic": single.realistic,
     "delay": far.delays,
     "hosts": crowd.crowd,
+    "dump": dump.dump,
 }
 
 

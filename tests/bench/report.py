@@ -102,6 +102,14 @@ def many(figures: Figures) -> str:
     return table(["at once", "all of them, s", "each: wall, s", "CPU, s", "peak, MB", "failed"], rows)
 
 
+def transfer(figures: Figures) -> str:
+    """Return how fast a dump is."""
+    rows = [[f"rsyncd {name}", *(f"{value / 1e6:.0f}" for value in (s.median, s.low, s.high))] for name, s in (
+        ("through vsspc", figures["dump/vsspc/rate"]), ("alone", figures["dump/bare/rate"])
+    )]
+    return table(["the dump", "MB/s", "quartile", "quartile"], rows)
+
+
 def judged(found: Sequence[Target]) -> str:
     """Return a line for each target."""
     rows = [
@@ -127,6 +135,8 @@ def text(figures: Figures, found: Sequence[Target]) -> str:
         parts.append(far(figures))
     if "hosts/1/pre/cpu" in figures:
         parts.append(many(figures))
+    if "dump/ratio" in figures:
+        parts.append(transfer(figures))
     return "\n\n".join([*parts, judged(found)])
 
 

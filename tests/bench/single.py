@@ -47,6 +47,7 @@ class Repeats:
     realistic: int
     starts: int
     delays: int
+    dumps: int
     hosts: Sequence[int]
     """How many at once, one number after the other."""
 

@@ -35,7 +35,7 @@ class Target:
 def targets(figures: Figures) -> list[Target]:
     """Return the targets of all that was measured; what was left out has none."""
     found: list[Target] = []
-    for section in (_single, _start, _far, _many):
+    for section in (_single, _start, _far, _many, _dump):
         found += section(figures)
     return found
 
@@ -84,3 +84,8 @@ def _many(figures: Figures) -> Iterator[Target]:
             for what, part in (("processor time", "cpu"), ("memory", "peak")):
                 grown = of(f"hosts/200/{command}/{part}") / of(f"hosts/10/{command}/{part}")
                 yield Target(f"{command}, 200 hosts against 10: {what}", grown, GROWTH, "times")
+
+
+def _dump(figures: Figures) -> Iterator[Target]:
+    if "dump/ratio" in figures:
+        yield Target("dump: rate against rsyncd alone", figures["dump/ratio"].median, 0.98, "times", at_least=True)
