@@ -7,16 +7,15 @@ before its error, names that file.
 
 from __future__ import annotations
 
-import logging
+import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
-
-import structlog
 
 from vsspc.core.errors import ConfigError, VsspcError
 from vsspc.ports import Log
@@ -106,70 +105,54 @@ _ONCE = frozenset({"session"})
 
 def open_log(file: Path | None, stdout: TextIO, **bound: object) -> Log:
     """Return a log that writes to stdout and, if given, appends to the JSON file. Raise ConfigError."""
-    stream = _open(file) if file else None
-    logger = structlog.wrap_logger(
-        _Sink(stream),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _redact,
-            _Tee(stdout),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        cache_logger_on_first_use=False,
-    )
-    return _StructLog(logger.bind(**bound, pid=os.getpid()))
+    return _JsonLog(_open(file) if file else None, stdout, {**bound, "pid": os.getpid()})
 
 
-class _StructLog:
-    def __init__(self, logger: Any) -> None:
-        self._logger = logger
+class _JsonLog:
+    """`vsspc.ports.Log`: the event that concerns people is told, every event is a line of JSON."""
+
+    def __init__(self, stream: TextIO | None, stdout: TextIO, bound: Mapping[str, object]) -> None:
+        self._stream = stream
+        self._stdout = stdout
+        self._bound = bound
+        self._said: set[str] = set()
 
     def info(self, event: str, **fields: object) -> None:
-        self._logger.info(event, **fields)
+        self._note("info", event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        self._logger.warning(event, **fields)
+        self._note("warning", event, fields)
 
     def failure(self, event: str, error: BaseException) -> None:
-        self._logger.error(event, traceback="".join(traceback.format_exception(error)))
+        self._note("error", event, {"traceback": "".join(traceback.format_exception(error))})
 
+    def _note(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        whole = {**self._bound, **fields, "event": event, "level": level, "timestamp": now}
+        for key in whole.keys() & _SECRET_KEYS:
+            whole[key] = "***"
+        self._tell(event, whole)
+        self._write(json.dumps(whole, default=repr))
 
-class _Sink:
-    """The last stop: one JSON line to the file. A full disk must not stop a teardown."""
+    def _tell(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Tell people the events that concern them, one line each."""
+        words = _LINES.get(event)
+        if words is None or event in _ONCE & self._said:
+            return
+        self._said.add(event)
+        if (line := words(fields)) is not None:
+            marks = ("LIVE: " if fields.get("live") else "") + ("NOT ENCRYPTED: " if fields.get("encrypt") is False else "")
+            say(self._stdout, f"vsspc: {marks}{line}")
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-
-    def msg(self, message: str) -> None:
+    def _write(self, line: str) -> None:
+        """Append a line to the file. A full disk must not stop a teardown."""
         if self._stream is None:
             return
         try:
-            self._stream.write(message + "\n")
+            self._stream.write(line + "\n")
             self._stream.flush()
         except OSError:
             self._stream = None
-
-    debug = info = warning = error = msg
-
-
-class _Tee:
-    """Tell people the events that concern them, one line each."""
-
-    def __init__(self, stdout: TextIO) -> None:
-        self._stdout = stdout
-        self._said: set[str] = set()
-
-    def __call__(self, logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event = str(fields["event"])
-        words = _LINES.get(event)
-        if words is not None and event not in _ONCE & self._said:
-            self._said.add(event)
-            if (line := words(fields)) is not None:
-                marks = ("LIVE: " if fields.get("live") else "") + ("NOT ENCRYPTED: " if fields.get("encrypt") is False else "")
-                say(self._stdout, f"vsspc: {marks}{line}")
-        return fields
 
 
 def say_error(stream: TextIO, error: VsspcError) -> None:
@@ -200,12 +183,6 @@ def say(stream: TextIO, line: str) -> None:
     except (BrokenPipeError, ValueError):
         # Nobody reads any more; later writes, the interpreter's own at exit too, must not fail either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _redact(logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key in fields.keys() & _SECRET_KEYS:
-        fields[key] = "***"
-    return fields
 
 
 def _open(file: Path) -> TextIO:

@@ -28,7 +28,7 @@ from vsspc.core.settings import Bundle
 from vsspc.core.words import Lease, State, check_host_name
 from vsspc.ports import Log
 
-LIBRARIES = ("pypsexec", "smbprotocol", "pyspnego", "cryptography", "tenacity", "structlog", "pydantic", "click")
+LIBRARIES = ("pypsexec", "smbprotocol", "pyspnego", "cryptography", "tenacity", "pydantic", "click")
 PROGRAMS = ("vshadow.exe", "rsync.exe", "cygwin1.dll", "dosdev.exe")
 """What the report tells of the bundle: which builds they are decides much."""
 
