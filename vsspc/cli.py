@@ -5,12 +5,14 @@ Everything for people goes to stdout: BackupPC joins stderr to it anyway, and so
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -246,11 +248,24 @@ def schema() -> None:
     click.echo(of_file())
 
 
+_GARBAGE = 50_000
+"""Objects between two looks for garbage: a short command makes little, and the default (700) costs 20 ms of its start."""
+
+
 def main() -> None:
-    """The entry point."""
+    """The entry point. Never returns: the process ends without taking the interpreter apart, which takes 30 ms."""
+    gc.set_threshold(_GARBAGE)
     # Before a command's own handlers are there, INT ends it like TERM; click's "Aborted!" would end it with 1.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    vsspc.main(prog_name="vsspc")
+    try:
+        vsspc.main(prog_name="vsspc")
+    except SystemExit as ended:
+        if ended.code is not None and not isinstance(ended.code, int):
+            raise
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(ended.code or 0)
 
 
 def _run(command: Callable[[], None], host: str | None) -> None:
