@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -39,6 +40,8 @@ def main() -> int:
     parser.add_argument("--save", action="store_true", help="add the run to history.json")
     parser.add_argument("--commit", metavar="REVISION", help="measure a commit, not the files as they are now")
     given = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("root is needed: for network namespaces, and for port 445")
     product = install(WORK, given.commit)
     figures: dict[str, Series] = {}
     for name in given.only or SECTIONS:

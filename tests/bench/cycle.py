@@ -151,19 +151,20 @@ def cycle(way: Way, lab: LabProcess, *, later: float = 0.0, where: Where = nullc
     """
     with where():
         made = commands.succeed(way.pre(), way.environment)
-    first = _sample(lab, made, {})
+    first = sampled(lab, made)
     time.sleep(later)
     with Appearing(way.folder()) as appearing, where():
         undone = commands.succeed(way.post(), way.environment)
     left = lab.settled()
     if any(left.values()):
         raise commands.CommandFailed(f"{way.name} left something on the host: {left}")
-    return {"pre": first, "post": _sample(lab, undone, appearing.times)}
+    return {"pre": first, "post": sampled(lab, undone, appearing.times)}
 
 
-def _sample(lab: LabProcess, outcome: Outcome, appeared: Mapping[str, float]) -> Sample:
+def sampled(lab: LabProcess, outcome: Outcome, appeared: Mapping[str, float] | None = None) -> Sample:
+    """Account for a command by what the host did meanwhile; `appeared`: when which file appeared in the run's folder there."""
     events = list(lab.events)
-    told = appeared.get(_STOP, outcome.ended)
+    told = (appeared or {}).get(_STOP, outcome.ended)
     return Sample(
         wall=outcome.wall,
         tools=hosttime.worked(events, outcome.began, outcome.ended),

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,17 @@ def install(folder: Path, revision: str | None = None) -> Product:
         packed = subprocess.run(["git", "-C", str(CHECKOUT), "archive", commit], check=True, capture_output=True).stdout
         subprocess.run(["tar", "-x", "-C", name], check=True, input=packed)
         return _installed(Path(name), folder / commit, commit)
+
+
+def smbexec(folder: Path) -> Path:
+    """Install impacket below the folder, unless it is there already; return its smbexec. Raise CalledProcessError."""
+    place = folder / "impacket"
+    program = place / "bin" / "smbexec.py"
+    if not program.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True, timeout=_TIMEOUT)
+        pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+        subprocess.run([*pip, "impacket>=0.12"], check=True, timeout=_TIMEOUT)
+    return program
 
 
 def _installed(source: Path, folder: Path, stamp: str) -> Product:

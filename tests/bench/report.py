@@ -11,6 +11,15 @@ from tests.bench.figures import Figures, Series, below, slope
 from tests.bench.targets import Target
 
 _PARTS = ("wall", "tools", "loop", "overhead", "cpu", "peak")
+NAMES = {
+    "vsspc/pre": "vsspc-pre",
+    "floor/pre": "pre, floor (a)",
+    "synchronous/pre": "pre, synchronous (b)",
+    "vsspc/post": "vsspc-post",
+    "floor/post": "post, floor (a)",
+    "synchronous/post": "post, synchronous (b)",
+    "smbexec/command": "one command, smbexec (c)",
+}
 _STARTS = {
     "interpreter": "Python alone",
     "version": "vsspc --version",
@@ -46,11 +55,10 @@ def megabytes(series: Series) -> str:
 def compared(figures: Figures, section: str) -> str:
     """Return the table of one section: what each way's pre and post took."""
     own = below(figures, section)
-    ways = list(dict.fromkeys(name.split("/")[0] for name in own if name.endswith("/overhead")))
     rows = [
-        [f"{way} {command}", *(_cell(own[f"{way}/{command}/{part}"], part) for part in _PARTS)]
-        for command in ("pre", "post")
-        for way in ways
+        [NAMES[name], *(_cell(own[f"{name}/{part}"], part) for part in _PARTS)]
+        for name in NAMES
+        if f"{name}/overhead" in own
     ]
     return table([_SECTIONS.get(section, section), "wall, s", "Windows, s", "holder's loop, s", "overhead, s", "CPU, s", "peak, MB"], rows)
 
@@ -62,12 +70,10 @@ def _cell(series: Series, part: str) -> str:
 def by_step(figures: Figures) -> str:
     """Return the SMB messages of each step."""
     own = below(figures, "plain/steps")
-    rows = []
-    for name in dict.fromkeys(name.rpartition("/")[0] for name in own):
-        rows.append([name.replace("/", " "), *(f"{own[f'{name}/{part}'].median:.0f}" for part in ("packets", "requests"))])
-    for command in ("pre", "post"):
-        total = [figures[f"plain/vsspc/{command}/{part}"] for part in ("packets", "requests")]
-        rows.append([f"{command}, all", *(f"{series.median:.0f}" for series in total)])
+    rows = [
+        [name.replace("/", ", "), *(f"{own[f'{name}/{part}'].median:.0f}" for part in ("packets", "requests"))]
+        for name in dict.fromkeys(name.rpartition("/")[0] for name in own)
+    ]
     return table(["step", "SMB messages", "requests in them"], rows)
 
 
@@ -82,10 +88,10 @@ def far(figures: Figures) -> str:
     own = below(figures, "delay")
     delays = sorted({int(name.split("/")[0]) for name in own})
     rows = []
-    for name in (f"{way} {command}" for command in ("pre", "post") for way in ("vsspc", "floor")):
-        found = [own[f"{delay}/{name.replace(' ', '/')}/overhead"] for delay in delays]
+    for name in (name for name in NAMES if f"{delays[0]}/{name}/overhead" in own):
+        found = [own[f"{delay}/{name}/overhead"] for delay in delays]
         trips = slope([(delay / 1000, series.median) for delay, series in zip(delays, found, strict=True)])
-        rows.append([name, *map(seconds, found), f"{trips:.0f}"])
+        rows.append([NAMES[name], *map(seconds, found), f"{trips:.0f}"])
     return table(["overhead, s, by delay", *(f"{delay} ms" for delay in delays), "round trips"], rows)
 
 
@@ -127,7 +133,7 @@ def judged(found: Sequence[Target]) -> str:
 def text(figures: Figures, found: Sequence[Target]) -> str:
     """Return all tables of what was measured."""
     parts = [compared(figures, section) for section in _SECTIONS if f"{section}/vsspc/pre/overhead" in figures]
-    if "plain/vsspc/pre/packets" in figures:
+    if "plain/steps/pre/all/packets" in figures:
         parts.append(by_step(figures))
     if "starts/speaking/wall" in figures:
         parts.append(starts(figures))

@@ -7,10 +7,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import requests
-from tests.bench.cycle import Bare, Sample, Shims, Way, Where, cycle, traced
+from tests.bench import commands, requests
+from tests.bench.cycle import Bare, Sample, Shims, Way, Where, cycle, sampled, traced
 from tests.bench.figures import Series, gathered
-from tests.bench.installed import Product
+from tests.bench.installed import Product, smbexec
 from vsspc.lab.process import LabProcess
 
 Say = Callable[[str], None]
@@ -39,6 +39,11 @@ REAL_SIZES: Mapping[str, int] = {
 }
 """Bytes of the programs that an administrator collects, roughly."""
 
+_SMBEXEC_PORT = 445
+"""smbexec takes no other but 139."""
+_PROMPT = "C:\\Windows\\System32>"
+
+
 @dataclass(frozen=True, slots=True)
 class Repeats:
     """How often things are measured."""
@@ -53,8 +58,8 @@ class Repeats:
 
 
 def ways(product: Product, lab: LabProcess) -> list[Way]:
-    """Return what is compared."""
-    return [Shims(product, lab), Bare(product, lab, synchronous=False)]
+    """Return what is compared everywhere."""
+    return [Shims(product, lab), Bare(product, lab, synchronous=False), Bare(product, lab, synchronous=True)]
 
 
 def flat(way: str, samples: Mapping[str, Sample]) -> dict[str, float]:
@@ -89,16 +94,25 @@ def compared(
 def plain(product: Product, repeats: Repeats, say: Say) -> dict[str, Series]:
     """Measure with stand-ins that take no time of their own."""
     say(f"one host, stand-ins without times of their own, {repeats.plain} rounds")
-    with LabProcess(tick=1.0) as lab:
+    with LabProcess(tick=1.0, options=("--smb-port", str(_SMBEXEC_PORT))) as lab:
         found = compared(ways(product, lab), lab, repeats.plain)
+        found |= gathered(_smbexec(product, lab) for _ in range(repeats.plain))
         for command, trace in traced(product, lab).items():
-            sent = requests.total(trace.counts)
-            found[f"vsspc/{command}/packets"] = Series.of([sent.packets])
-            found[f"vsspc/{command}/requests"] = Series.of([sent.requests])
-            for count in trace.counts:
+            if trace.messages != (sent := requests.total(trace.counts)).packets:
+                raise commands.CommandFailed(f"{command}: {sent.packets} messages were traced, {trace.messages} were on the wire")
+            for count in (*trace.counts, sent):
                 found[f"steps/{command}/{count.step}/packets"] = Series.of([count.packets])
                 found[f"steps/{command}/{count.step}/requests"] = Series.of([count.requests])
     return found
+
+
+def _smbexec(product: Product, lab: LabProcess) -> dict[str, float]:
+    """Run one command (`cd`, with which it begins) by impacket's smbexec; it ends with its input. Raise CommandFailed."""
+    words: list[str | Path] = [smbexec(product.prefix.parents[1]), f"{lab.username}:{lab.password}@{lab.address}"]
+    outcome = commands.succeed(words, {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"})
+    if _PROMPT not in outcome.output:
+        raise commands.CommandFailed(f"smbexec ran nothing:\n{outcome.output}")
+    return flat("smbexec", {"command": sampled(lab, outcome)})
 
 
 def realistic(product: Product, repeats: Repeats, say: Say) -> dict[str, Series]:

@@ -52,6 +52,9 @@ def _single(figures: Figures) -> Iterator[Target]:
         overhead = of(f"plain/vsspc/{command}/overhead")
         yield Target(f"{command}: overhead", overhead, 0.6, "s")
         yield Target(f"{command}: overhead against the floor (a)", overhead / of(f"plain/floor/{command}/overhead"), 1.5, "times")
+        if command == "pre":  # in a post nothing is run
+            against = overhead / of("plain/synchronous/pre/overhead")
+            yield Target("pre: overhead against synchronous runs (b)", against, 1, "times")
         yield Target(f"{command}: less than the scripts of 2008 (d)", field / overhead, 30, "times", at_least=True)
         yield Target(f"{command}: processor time", of(f"plain/vsspc/{command}/cpu"), 0.5, "s")
         yield Target(f"{command}: memory", of(f"plain/vsspc/{command}/peak") / _MB, 60, "MB")
@@ -67,6 +70,9 @@ def _far(figures: Figures) -> Iterator[Target]:
     for command, limit in (("pre", 80), ("post", 50)):
         if (series := figures.get(f"delay/20/vsspc/{command}/overhead")) is not None:
             yield Target(f"{command}: overhead with 20 ms of delay", series.median / FAR_SECONDS, limit, "round trips")
+            if command == "pre":
+                against = series.median / figures["delay/20/synchronous/pre/overhead"].median
+                yield Target("pre: overhead against synchronous runs (b), 20 ms", against, 1, "times")
 
 
 def _many(figures: Figures) -> Iterator[Target]:

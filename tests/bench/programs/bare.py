@@ -6,7 +6,8 @@ same four commands (look for a free letter, make and hold the shadow copy, map i
 
 There is no lease, no owner, no closed folder, no verification, no marker, no proof, no deadline, no log, and nothing is
 undone when something fails. With "synchronous" what ends by itself runs by pypsexec's ordinary synchronous
-run_executable, its output read from the pipes; what has to live on (the holder, the daemon) cannot.
+run_executable, its output read from the pipes; what has to live on (the holder, the daemon) cannot. Where pypsexec waits for
+a pipe with FSCTL_PIPE_WAIT, which Samba does not serve, it tries to open it until it is there: as many round trips or more.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pypsexec.pipe
 from pypsexec.client import Client
 from smbprotocol.connection import Connection
 from smbprotocol.exceptions import SMBResponseException
@@ -41,6 +43,7 @@ PAUSE = 0.01
 HOME = "bare"
 DAEMON = "bare-rsync.exe"
 FULL = f"C:\\Windows\\{HOME}"
+STATUS_OBJECT_NAME_NOT_FOUND = 0xC0000034
 SYSTEM = r"%SystemRoot%\System32"
 SHARE_ALL = ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE | ShareAccess.FILE_SHARE_DELETE
 SCRIPTS = ("prepare.cmd", "hold.cmd", "held.cmd", "map.cmd", "serve.cmd", "rsyncd.conf", "rsyncd.secrets")
@@ -167,8 +170,24 @@ def configuration(port: int, letter: str) -> bytes:
     return "\n".join([*lines, f"secrets file = /cygdrive/c/Windows/{HOME}/rsyncd.secrets", ""]).encode()
 
 
+def open_pipe(tree: Any, name: str, access: int, fsctl_wait: bool = False) -> Any:
+    """Open a pipe as pypsexec does; with `fsctl_wait`, as soon as it is there."""
+    options = CreateOptions.FILE_NON_DIRECTORY_FILE | CreateOptions.FILE_SYNCHRONOUS_IO_NONALERT
+    attributes = FileAttributes.FILE_ATTRIBUTE_NORMAL
+    while True:
+        opened = Open(tree, name)
+        try:
+            opened.create(ImpersonationLevel.Impersonation, access, attributes, 0, CreateDisposition.FILE_OPEN, options)
+        except SMBResponseException as error:
+            if not fsctl_wait or error.status != STATUS_OBJECT_NAME_NOT_FOUND:
+                raise
+        else:
+            return opened
+
+
 def pre(order: dict[str, Any]) -> None:
     synchronous: bool = order["synchronous"]
+    pypsexec.pipe.open_pipe = open_pipe
     client = Client(order["host"], order["username"], order["password"], port=order["port"], encrypt=True)
     client.connect()
     client.create_service()
