@@ -16,6 +16,7 @@ from tests.bench import commands, hosttime, requests
 from tests.bench.appearing import Appearing
 from tests.bench.commands import Outcome
 from tests.bench.installed import Product
+from tests.bench.phases import Phase, phases
 from vsspc.lab.process import LabProcess
 
 HOST = "winbox"
@@ -35,6 +36,7 @@ class Sample:
     """In which the host's holder had not yet looked whether it is to stop."""
     cpu: float
     peak: int
+    phases: Sequence[Phase] = ()
 
     @property
     def overhead(self) -> float:
@@ -57,6 +59,11 @@ class Way(Protocol):
 
     def folder(self) -> Path:
         """Return the local folder of the run on the host, where its holder is told to stop."""
+        ...
+
+    @property
+    def log(self) -> Path | None:
+        """The product's log, if it is the product."""
         ...
 
     @property
@@ -93,6 +100,11 @@ class Shims:
     def post(self) -> Sequence[str | Path]:
         """DumpPostUserCmd."""
         return self._of("vsspc-post", "--xfer-ok", "1")
+
+    @property
+    def log(self) -> Path | None:
+        """The one that the lab's configuration names."""
+        return self._lab.state / "vsspc.jsonl"
 
     def folder(self) -> Path:
         """The one run that there is."""
@@ -134,6 +146,11 @@ class Bare:
         """Its second half."""
         return [self._product.python, _BARE, "post", self._order]
 
+    @property
+    def log(self) -> Path | None:
+        """It writes none."""
+        return None
+
     def folder(self) -> Path:
         """The script's own."""
         return self._lab.volume() / "Windows" / "bare"
@@ -151,26 +168,36 @@ def cycle(way: Way, lab: LabProcess, *, later: float = 0.0, where: Where = nullc
     """
     with where():
         made = commands.succeed(way.pre(), way.environment)
-    first = sampled(lab, made)
+    first = sampled(lab, made, log=way.log)
     time.sleep(later)
     with Appearing(way.folder()) as appearing, where():
         undone = commands.succeed(way.post(), way.environment)
     left = lab.settled()
     if any(left.values()):
         raise commands.CommandFailed(f"{way.name} left something on the host: {left}")
-    return {"pre": first, "post": sampled(lab, undone, appearing.times)}
+    return {"pre": first, "post": sampled(lab, undone, appearing.times, log=way.log)}
 
 
-def sampled(lab: LabProcess, outcome: Outcome, appeared: Mapping[str, float] | None = None) -> Sample:
-    """Account for a command by what the host did meanwhile; `appeared`: when which file appeared in the run's folder there."""
+def sampled(
+    lab: LabProcess, outcome: Outcome, appeared: Mapping[str, float] | None = None, *, log: Path | None = None
+) -> Sample:
+    """Account for a command by what the host did meanwhile.
+
+    `appeared`: when which file appeared in the run's folder there; `log`: the product's.
+    """
     events = list(lab.events)
     told = (appeared or {}).get(_STOP, outcome.ended)
+    loop = hosttime.loop(events, told, outcome.ended)
+    busy = [*hosttime.intervals(events), (told, told + loop)]
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log is not None else []
+    own = [line for line in lines if outcome.began <= requests.moment(line) <= outcome.ended]
     return Sample(
         wall=outcome.wall,
         tools=hosttime.worked(events, outcome.began, outcome.ended),
-        loop=hosttime.loop(events, told, outcome.ended),
+        loop=loop,
         cpu=outcome.cpu,
         peak=outcome.peak,
+        phases=phases(own, outcome.began, outcome.ended, busy) if own else (),
     )
 
 

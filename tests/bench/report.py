@@ -10,6 +10,7 @@ from typing import Any
 from tests.bench.figures import Figures, Series, below, slope
 from tests.bench.targets import Target
 
+_BEGIN, _END = "<!-- tables of `make bench` -->", "<!-- end of the tables -->"
 _PARTS = ("wall", "tools", "loop", "overhead", "cpu", "peak")
 NAMES = {
     "vsspc/pre": "vsspc-pre",
@@ -77,6 +78,17 @@ def by_step(figures: Figures) -> str:
     return table(["step", "SMB messages", "requests in them"], rows)
 
 
+def profile(figures: Figures, section: str) -> str:
+    """Return where the milliseconds of pre and post go."""
+    rows = []
+    for command in ("pre", "post"):
+        own = below(figures, f"{section}/vsspc/{command}/phases")
+        for name in dict.fromkeys(name.rpartition("/")[0] for name in own):
+            wall, host = own[f"{name}/wall"].median, own[f"{name}/host"].median
+            rows.append([f"{command}, {name}", *(f"{1000 * value:.0f}" for value in (wall, host, wall - host))])
+    return table([f"where the time goes, {_SECTIONS[section]}", "ms", "of it Windows", "ours"], rows)
+
+
 def starts(figures: Figures) -> str:
     """Return what the start of the process takes."""
     own = below(figures, "starts")
@@ -133,17 +145,35 @@ def judged(found: Sequence[Target]) -> str:
 def text(figures: Figures, found: Sequence[Target]) -> str:
     """Return all tables of what was measured."""
     parts = [compared(figures, section) for section in _SECTIONS if f"{section}/vsspc/pre/overhead" in figures]
+    parts += [profile(figures, section) for section in _SECTIONS if below(figures, f"{section}/vsspc/pre/phases")]
     if "plain/steps/pre/all/packets" in figures:
         parts.append(by_step(figures))
     if "starts/speaking/wall" in figures:
         parts.append(starts(figures))
     if "delay/20/vsspc/pre/overhead" in figures:
         parts.append(far(figures))
-    if "hosts/1/pre/cpu" in figures:
+    if below(figures, "hosts"):
         parts.append(many(figures))
     if "dump/ratio" in figures:
         parts.append(transfer(figures))
     return "\n\n".join([*parts, judged(found)])
+
+
+def headed(about: Mapping[str, Any], tables: str) -> str:
+    """Return the tables under a line that says what was measured, when, and on what."""
+    on = about["machine"]
+    where = f"{on['cpu']}, {on['cores']} cores, {on['memory_gib']} GiB, Linux {on['kernel']}"
+    programs = f"Python {on['python']}, rsync {on['rsync']}, Samba {on['samba']}"
+    return f"Commit {about['commit']}, {about['when'][:10]}, on {where}; {programs}.\n\n{tables}"
+
+
+def placed(document: str, tables: str) -> str:
+    """Return a document with these tables in the place of those that it has. Raise ValueError when it has no such place."""
+    before, begin, rest = document.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"the document has no {_BEGIN} and {_END}")
+    return f"{before}{_BEGIN}\n{tables}\n{_END}{after}"
 
 
 def record(figures: Figures, found: Sequence[Target], about: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,7 +64,13 @@ def ways(product: Product, lab: LabProcess) -> list[Way]:
 
 def flat(way: str, samples: Mapping[str, Sample]) -> dict[str, float]:
     """Return samples by the names of their figures."""
-    return {
+    by_phase = {
+        f"{way}/{command}/phases/{phase.name}/{part}": value
+        for command, sample in samples.items()
+        for phase in sample.phases
+        for part, value in (("wall", phase.wall), ("host", phase.host))
+    }
+    return by_phase | {
         f"{way}/{command}/{part}": float(value)
         for command, sample in samples.items()
         for part, value in (

@@ -100,6 +100,22 @@ def test_a_run_is_kept_as_json() -> None:
     assert '   "dump/ratio": [ 1.0, 0.5, 1.5, 3 ]' in text
 
 
+def test_tables_take_the_place_of_older_ones() -> None:
+    document = "a\n<!-- tables of `make bench` -->\nold\n<!-- end of the tables -->\nb\n"
+    assert report.placed(document, "new") == document.replace("old", "new")
+    with pytest.raises(ValueError, match="tables"):
+        report.placed("a\n", "new")
+
+
+def test_the_document_has_the_newest_runs_tables() -> None:
+    folder = Path(__file__).parents[2]
+    (*_, newest) = json.loads((folder / "bench" / "history.json").read_text("utf-8"))
+    text = (folder.parent / "docs" / "speed.md").read_text("utf-8")
+    assert f"Commit {newest['commit']}, {newest['when'][:10]}, on {newest['machine']['cpu']}" in text
+    for target in newest["targets"]:
+        assert f"| {target['name']} " in text
+
+
 def test_the_history_names_no_machine() -> None:
     runs = json.loads((Path(__file__).parents[2] / "bench" / "history.json").read_text("utf-8"))
     assert runs
