@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
 
 from vsspc import config as configuration
 from vsspc.adapters import effects, stops
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.credentials import logon, rsync_password
 from vsspc.adapters.filecounts import FileCountFiles
-from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
@@ -27,6 +28,9 @@ from vsspc.engine.run import HostRun, Ports
 from vsspc.engine.visit import Visit
 from vsspc.log import open_log
 from vsspc.ports import Log, Transport
+
+if TYPE_CHECKING:
+    from vsspc.adapters.psexec import PsexecTransportFactory
 
 Driver = TypeVar("Driver", HostRun, Visit)
 
@@ -98,17 +102,24 @@ def _driver(
 ) -> Iterator[Driver]:
     from vsspc.adapters.rsyncclient import RsyncProgram
 
+    # The SMB libraries are a third of what is imported. Post reads the markers before it needs them: meanwhile.
+    threading.Thread(target=import_module, args=("vsspc.adapters.psexec",), name="imports", daemon=True).start()
     settings = host_settings(config, host, address)
     account = logon(config.logon(host), os.environ)
     clock, state = SystemClock(), state_files(config)
-    factory = PsexecTransportFactory(
-        host=settings.address,
-        port=settings.smb_port,
-        credentials=account,
-        clock=clock,
-        encrypt=settings.encrypt,
-        service_seconds=settings.timeouts["service"],
-    )
+
+    def factory() -> PsexecTransportFactory:
+        from vsspc.adapters.psexec import PsexecTransportFactory
+
+        return PsexecTransportFactory(
+            host=settings.address,
+            port=settings.smb_port,
+            credentials=account,
+            clock=clock,
+            encrypt=settings.encrypt,
+            service_seconds=settings.timeouts["service"],
+        )
+
     transports = _Abortable(factory)
     ports = Ports(
         transports=transports,
@@ -134,23 +145,32 @@ def _driver(
         with stops.heard(clock, transports.abort, output=sys.stdout.fileno() if for_reader else None):
             yield kind(settings, ports)
     finally:
-        factory.forget()
+        account.wipe()
+        transports.forget()
         clock.close()
 
 
 class _Abortable:
-    """A factory that remembers its last session, so that a signal handler can cut it off."""
+    """A factory, made when it is first used, that remembers its last session, so that a signal handler can cut it off."""
 
-    def __init__(self, factory: PsexecTransportFactory) -> None:
-        self._factory = factory
+    def __init__(self, make: Callable[[], PsexecTransportFactory]) -> None:
+        self._make = make
+        self._factory: PsexecTransportFactory | None = None
         self._last: Transport | None = None
 
     def open(self, deadline: Deadline, *, jobs: bool = True) -> Transport:
         self._last = None
+        self._factory = self._factory or self._make()
         self._last = self._factory.open(deadline, jobs=jobs)
         return self._last
 
     def abort(self) -> None:
-        self._factory.abort()
+        if self._factory is not None:
+            self._factory.abort()
         if self._last is not None:
             self._last.abort()
+
+    def forget(self) -> None:
+        """Forget what was needed to log on. Never raises."""
+        if self._factory is not None:
+            self._factory.forget()

@@ -47,7 +47,28 @@ class Chains:
 
     def send(self, opened: Any, messages: Sequence[Message]) -> Chain:
         """Send a chain that begins with the creation of `opened`, and closes it."""
-        chain = [*messages, opened.close(False, send=False)]
+        return self._send(opened, [*messages, opened.close(False, send=False)])
+
+    def open(self, opened: Any, messages: Sequence[Message], tolerated: frozenset[int] = frozenset()) -> list[Any]:
+        """Send a chain that begins with the creation of `opened`, and leaves it open; return the answers as `answers` does.
+
+        After a failure it is closed.
+        """
+        chain = self._send(opened, messages)
+        answers: list[Any] = []
+        for request, receive in chain.requests:
+            try:
+                answers.append(receive(request))
+            except SMBException as exc:
+                if answers and status_of(exc) in tolerated:
+                    answers.append(None)
+                    continue
+                if answers:
+                    self._close_again(opened)
+                raise
+        return answers
+
+    def _send(self, opened: Any, chain: Sequence[Message]) -> Chain:
         requests = self._connection.send_compound(
             [message for message, _ in chain], self._session.session_id, self._tree.tree_connect_id, related=True
         )
@@ -56,6 +77,11 @@ class Chains:
     def send_one(self, message: Any) -> Any:
         """Send a single request."""
         return self._connection.send(message, self._session.session_id, self._tree.tree_connect_id)
+
+    def close_unawaited(self, opened: Any) -> None:
+        """Close a handle, without waiting for the answer: nothing depends on it but the end of what has it open."""
+        message, _ = opened.close(False, send=False)
+        self.send_one(message)
 
     def answers(self, chain: Chain, tolerated: frozenset[int] = frozenset()) -> list[Any]:
         """Return the answers of a chain, None for what ended, after the creation, with a status that is tolerated.

@@ -24,6 +24,7 @@ from smbprotocol.open import (
     ShareAccess,
 )
 
+from vsspc.adapters.chains import Chains
 from vsspc.adapters.foreign import status_of
 
 _STATUS_PENDING: Final = 0x103
@@ -49,7 +50,7 @@ class Notices:
 
     def __init__(self, tree: Any, now: Callable[[], float]) -> None:
         self._tree = tree
-        self._session = tree.session
+        self._chains = Chains(tree)
         self._connection = tree.session.connection
         self._now = now
         self._watched: dict[str, _Watched] = {}
@@ -82,7 +83,7 @@ class Notices:
         watched = self._watched.pop(folder, None)
         if watched is not None and watched.opened is not None:
             with contextlib.suppress(SMBException):
-                watched.opened.close(False)  # the waiting request is answered with it ([MS-SMB2] 3.3.5.10)
+                self._chains.close_unawaited(watched.opened)  # the waiting request ends with it ([MS-SMB2] 3.3.5.10)
 
     def _watch(self, folder: str) -> _Watched:
         opened = Open(self._tree, folder)
@@ -101,7 +102,7 @@ class Notices:
         message["output_buffer_length"] = _ANSWER_BYTES
         message["file_id"] = opened.file_id
         message["completion_filter"] = CompletionFilter.FILE_NOTIFY_CHANGE_FILE_NAME
-        return self._connection.send(message, self._session.session_id, self._tree.tree_connect_id)
+        return self._chains.send_one(message)
 
     def _told(self, watched: _Watched, names: frozenset[str], end: float) -> bool:
         """Wait for answers until one is of interest; say whether the host may have more to tell."""

@@ -299,8 +299,7 @@ class Services:
     def _drop_pipe(self, service: str) -> None:
         pipe = self._pipes.pop(service, None)
         if pipe is not None:
-            with contextlib.suppress(SMBException):  # the other end may be gone
-                pipe.close(False)
+            self._files.chains.close_unawaited(pipe)  # the other end may be gone
 
 
 def _settings(number: int, arguments: str) -> bytes:

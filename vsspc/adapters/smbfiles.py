@@ -58,6 +58,7 @@ _STATUS_NAME_NOT_FOUND: Final = 0xC0000034
 _STATUS_PATH_NOT_FOUND: Final = 0xC000003A
 _STATUS_NOT_A_FOLDER: Final = 0xC0000103
 _STATUS_DELETE_PENDING: Final = 0xC0000056
+_END_OF_FILE: Final = frozenset({_STATUS_END_OF_FILE})
 _ABSENT: Final = frozenset({_STATUS_NO_SUCH_FILE, _STATUS_NAME_NOT_FOUND, _STATUS_PATH_NOT_FOUND})
 
 _SHARE_ALL: Final = ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE | ShareAccess.FILE_SHARE_DELETE
@@ -87,7 +88,7 @@ class Files:
     def __init__(self, tree: Any) -> None:
         self.tree = self._tree = tree
         self._connection = tree.session.connection
-        self._chains = Chains(tree)
+        self.chains = Chains(tree)
 
     def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
         """Write a whole file."""
@@ -107,7 +108,7 @@ class Files:
         )
         if len(data) <= self._most(_WRITE, self._connection.max_write_size):
             write = [file.write(data, 0, send=False)] if data else []
-            return self._chains.send(file, [file.create(*create, send=False), *write])
+            return self.chains.send(file, [file.create(*create, send=False), *write])
         file.create(*create)
         with self._closing(file):
             self._write(file, data)
@@ -115,11 +116,11 @@ class Files:
 
     def end_put(self, chain: Chain) -> None:
         """Wait until a file that was sent is written."""
-        self._chains.answers(chain)
+        self.chains.answers(chain)
 
     def fits(self, size: int) -> bool:
         """Say whether a file of so many bytes can be sent now, beside what is under way."""
-        return min(size, _WRITE) // _CREDIT_BYTES + 3 < self._chains.credits
+        return min(size, _WRITE) // _CREDIT_BYTES + 3 < self.chains.credits
 
     def _write(self, file: Any, data: bytes) -> None:
         """Write into an open file, several pieces at a time."""
@@ -133,11 +134,11 @@ class Files:
             return length
 
         while offset < len(data):
-            while under_way and (size >= _WRITES_UNDER_WAY or self._chains.credits * _CREDIT_BYTES < _WRITE):
+            while under_way and (size >= _WRITES_UNDER_WAY or self.chains.credits * _CREDIT_BYTES < _WRITE):
                 size -= written()
             piece = data[offset : offset + self._most(_WRITE, self._connection.max_write_size)]
             message, receive = file.write(piece, offset, send=False)
-            under_way.append((len(piece), receive, self._chains.send_one(message)))
+            under_way.append((len(piece), receive, self.chains.send_one(message)))
             offset, size = offset + len(piece), size + len(piece)
         while under_way:
             written()
@@ -155,7 +156,7 @@ class Files:
         )
         first = min(limit, _CREDIT_BYTES, self._connection.max_read_size)
         try:
-            head = self._chains.run(file, [file.create(*create, send=False), file.read(0, first, send=False)])[1]
+            head = self.chains.run(file, [file.create(*create, send=False), file.read(0, first, send=False)])[1]
         except SMBException as exc:
             if status_of(exc) != _STATUS_END_OF_FILE:
                 raise
@@ -188,32 +189,37 @@ class Files:
         """
         file = Open(self._tree, path)
         access = FilePipePrinterAccessMask
-        with _ignoring(_ABSENT):
-            file.create(
-                ImpersonationLevel.Impersonation,
-                access.FILE_READ_DATA | access.FILE_WRITE_DATA | access.FILE_READ_ATTRIBUTES | access.DELETE,
-                FileAttributes.FILE_ATTRIBUTE_NORMAL,
-                0,
-                CreateDisposition.FILE_OPEN,
-                CreateOptions.FILE_NON_DIRECTORY_FILE,
-            )
-            with self._closing(file):
-                if file.end_of_file != len(old) or (old and bytes(file.read(0, len(old))) != old):
-                    return False
-                if new is None:
-                    self._set(file, FileDispositionInformation(), "delete_pending", True)
-                    return True
-                if new:
-                    file.write(new, 0)
-                self._set(file, FileEndOfFileInformation(), "end_of_file", len(new))
+        create: Message = file.create(
+            ImpersonationLevel.Impersonation,
+            access.FILE_READ_DATA | access.FILE_WRITE_DATA | access.FILE_READ_ATTRIBUTES | access.DELETE,
+            FileAttributes.FILE_ATTRIBUTE_NORMAL,
+            0,
+            CreateDisposition.FILE_OPEN,
+            CreateOptions.FILE_NON_DIRECTORY_FILE,
+            send=False,
+        )
+        try:
+            _, found = self.chains.open(file, [create, file.read(0, len(old) + 1, send=False)], _END_OF_FILE)
+        except SMBException as exc:
+            if status_of(exc) not in _ABSENT:
+                raise
+            return False
+        with self._closing(file):
+            if bytes(found or b"") != old:
+                return False
+            if new is None:
+                self._set(file, FileDispositionInformation(), "delete_pending", True)
                 return True
-        return False
+            if new:
+                file.write(new, 0)
+            self._set(file, FileEndOfFileInformation(), "end_of_file", len(new))
+            return True
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file, folder or link of that name, and not one that is about to go."""
         entry = Open(self._tree, path)
         try:
-            self._chains.run(entry, [self._open_entry(entry, FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES)])
+            self.chains.run(entry, [self._open_entry(entry, FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES)])
         except SMBException as exc:
             if status_of(exc) in _ABSENT | {_STATUS_DELETE_PENDING}:
                 return False
@@ -239,7 +245,7 @@ class Files:
             create_contexts=[descriptor],
             send=False,
         )
-        self._chains.run(folder, [create])
+        self.chains.run(folder, [create])
 
     def descriptor(self, path: str) -> bytes | None:
         """Return the owner of a folder and who may use it ([MS-DTYP] 2.4.6); None for what is a file, or a link."""
@@ -256,7 +262,7 @@ class Files:
             answer.unpack(self._connection.receive(request)["data"].get_value())
             return bytes(answer["buffer"].get_value())
 
-        data = self._chains.run(folder, [self._open_entry(folder, access), (query, receive)])[1]
+        data = self.chains.run(folder, [self._open_entry(folder, access), (query, receive)])[1]
         kind = int(folder.file_attributes)
         if not kind & FileAttributes.FILE_ATTRIBUTE_DIRECTORY or kind & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT:
             return None
@@ -265,7 +271,7 @@ class Files:
     def delete(self, path: str) -> None:
         """Delete a file, an empty folder or a link (never what a link leads to). One that is not there is fine."""
         with _ignoring(_ABSENT):
-            self._chains.run(*self._deletion(path))
+            self.chains.run(*self._deletion(path))
 
     def delete_tree(self, path: str) -> None:
         """Delete a folder and all below it. Links in it are deleted, never followed.
@@ -280,7 +286,7 @@ class Files:
                 raise SessionLost(f"a folder of ours on the host has folders below it, {_DEEPEST} deep", transient=False)
             deletions, folders = [self._deletion(one) for one in files], [Open(self._tree, one) for one in levels[-1]]
             listings = [(folder, self._listing(folder, "*")) for folder in folders]
-            outcomes = self._chains.together([*deletions, *listings], _LISTED)
+            outcomes = self.chains.together([*deletions, *listings], _LISTED)
             _check(outcomes[: len(deletions)], _ABSENT)
             below: list[str] = []
             files = []
@@ -291,7 +297,7 @@ class Files:
             _bounded(path, found)
             levels.append(below)
         for folders in reversed(levels):
-            _check(self._chains.together(self._deletion(folder) for folder in folders), _ABSENT)
+            _check(self.chains.together(self._deletion(folder) for folder in folders), _ABSENT)
 
     def _below(self, path: str, folder: Any, outcome: list[Any] | SMBException) -> list[RemoteFile]:
         """Return what is in a folder that is to be deleted: nothing in what is none."""
@@ -309,7 +315,7 @@ class Files:
     def entries(self, path: str, pattern: str) -> list[RemoteFile]:
         """Return the entries of a folder that match; a link has none."""
         folder = Open(self._tree, path)
-        return self._listed_whole(path, pattern, folder, self._chains.run(folder, self._listing(folder, pattern), _LISTED))
+        return self._listed_whole(path, pattern, folder, self.chains.run(folder, self._listing(folder, pattern), _LISTED))
 
     def _listing(self, folder: Any, pattern: str) -> list[Message]:
         """Return the requests that list a folder of a usual size; the second answer says that there was no more."""
@@ -341,7 +347,7 @@ class Files:
             query, _ = folder.query_directory(pattern, FileInformationClass.FILE_DIRECTORY_INFORMATION, send=False)
             while len(found) <= _MOST_ENTRIES:
                 try:
-                    found += self._entries_in(self._chains.send_one(query))
+                    found += self._entries_in(self.chains.send_one(query))
                 except SMBException as exc:
                     if status_of(exc) not in _LISTED:
                         raise
@@ -369,7 +375,7 @@ class Files:
         message["file_info_class"] = information.INFO_CLASS
         message["file_id"] = opened.file_id
         message["buffer"] = information
-        self._connection.receive(self._chains.send_one(message))
+        self._connection.receive(self.chains.send_one(message))
 
     def _mark_for_deletion(self) -> tuple[Any, Any]:
         disposition = FileDispositionInformation()
@@ -400,7 +406,7 @@ class Files:
 
     def _most(self, wanted: int, allowed: int) -> int:
         """Return how many bytes a request may carry now."""
-        return int(min(wanted, allowed, max(1, self._chains.credits) * _CREDIT_BYTES))
+        return int(min(wanted, allowed, max(1, self.chains.credits) * _CREDIT_BYTES))
 
 
 @contextlib.contextmanager
