@@ -1,6 +1,6 @@
 # vsspc: see `make help`. Everything Python is in .venv, made from Debian's own Python.
 
-.PHONY: help setup machine lock lint audit test demo real-paexec chaos install deb backuppc security fuzz docs screenshots newcomer
+.PHONY: help setup machine lock lint audit test demo real-paexec chaos install deb backuppc security fuzz bench docs screenshots newcomer
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
@@ -74,6 +74,9 @@ security: setup ## what others may do to us: malicious hosts, servers and men in
 fuzz: setup ## everything that reads from outside, fed with noise for T seconds (T=120); atheris where it can be had
 	@$(PYTHON) -c 'import atheris' 2>/dev/null || $(PIP) 'atheris>=3.0' || echo 'fuzz: without atheris'
 	@$(PYTHON) -m tests.security.fuzz --seconds $(or $(T),120)
+
+bench: setup ## what vsspc costs beside what Windows itself needs: tables, JSON, targets (B="--quick"; root for all of it): docs/speed.md
+	@$(PYTHON) -m tests.bench $(B)
 
 docs: setup ## the documents as a site, in .venv/site, after writing what in them is generated
 	@$(PYTHON) -m tests.docs.generate

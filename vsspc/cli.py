@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
+import sys
+from contextlib import suppress
 from importlib import import_module
 
 import click
@@ -52,10 +56,28 @@ def vsspc(context: click.Context, config_path: str | None) -> None:
     context.obj = config_path
 
 
+_GARBAGE = 50_000
+"""Objects between two looks for garbage: a short command makes little, and the default (700) costs 20 ms of its start."""
+
+
 def main() -> None:
-    """The entry point."""
+    """The entry point. Never returns: the process ends without taking the interpreter apart, which takes 30 ms."""
+    gc.set_threshold(_GARBAGE)
     # Before a command's own handlers are there, INT ends it like TERM; click's "Aborted!" would end it with 1.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        _run()
+    except SystemExit as ended:
+        if ended.code is not None and not isinstance(ended.code, int):
+            raise
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(ended.code or 0)
+
+
+def _run() -> None:
+    """Run the command, and raise SystemExit."""
     try:
         vsspc.main(prog_name="vsspc")
     except Exception as error:  # noqa: BLE001 an installation that is not whole, say: a person gets a line, no traceback

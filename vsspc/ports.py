@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -114,7 +114,11 @@ class Transport(Protocol):
         ...
 
     def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
-        """Write a whole file. With `exclusive`, raise RemoteFileExists when there is one already."""
+        """Write a whole file. With `exclusive`, raise RemoteFileExists when there is one already.
+
+        Without it this may return before the host has answered. Nothing else is done before it has (but other files
+        written): a failure is raised by the next call, or at the end of the block of `until`.
+        """
         ...
 
     def get(self, path: str, limit: int = 1 << 20) -> bytes:
@@ -146,6 +150,14 @@ class Transport(Protocol):
 
     def list(self, path: str, pattern: str = "*") -> list[RemoteFile]:
         """Return the entries of a folder that match the pattern. Raise RemoteFileMissing when there is no such folder."""
+        ...
+
+    def wait(self, folder: str, names: Collection[str], seconds: float) -> bool:
+        """Wait until an entry of one of these names (in lower case) was made in a folder, or went, or so long.
+
+        May return early: it is a hint to look. False, at once, where the host does not tell: then the caller has to look
+        again and again. What happened before the first call for a folder is not told.
+        """
         ...
 
     def delete(self, path: str) -> None:
@@ -186,8 +198,11 @@ class Transport(Protocol):
 class TransportFactory(Protocol):
     """Opens sessions with one host (its address, port and credentials are known to the factory)."""
 
-    def open(self, deadline: Deadline) -> Transport:
-        """Connect and authenticate; open ADMIN$ and the service manager. One attempt, bounded by the deadline."""
+    def open(self, deadline: Deadline, *, jobs: bool = True) -> Transport:
+        """Connect and authenticate; open ADMIN$ and the service manager. One attempt, bounded by the deadline.
+
+        Without `jobs`, where mostly files are looked at and deleted, the service manager is opened once it is needed.
+        """
         ...
 
 

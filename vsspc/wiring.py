@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import replace
-from typing import TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeVar
 
 from vsspc import __version__
 from vsspc import config as configuration
@@ -17,20 +19,23 @@ from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.credentials import logon, rsync_password
 from vsspc.adapters.filecounts import FileCountFiles
 from vsspc.adapters.historyfiles import HistoryFiles
-from vsspc.adapters.psexec import PsexecTransportFactory
 from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import Config
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import LeaseUnreadable
+from vsspc.core.logon import Logon
 from vsspc.core.settings import Bundle, HostSettings
 from vsspc.engine import shrinkguard
 from vsspc.engine.recorder import Recorder
 from vsspc.engine.run import HostRun, Ports
 from vsspc.engine.visit import Visit
 from vsspc.log import open_log
-from vsspc.ports import Log, Transport, TransportFactory, World
+from vsspc.ports import Clock, Log, Transport, TransportFactory, World
 from vsspc.terminal import Verbosity
+
+if TYPE_CHECKING:
+    from vsspc.adapters.psexec import PsexecTransportFactory
 
 Driver = TypeVar("Driver", HostRun, Visit)
 
@@ -132,6 +137,8 @@ def host_visit(config: Config, host: str, address: str, log: Log) -> AbstractCon
 def _driver(
     kind: type[Driver], config: Config, host: str, address: str, log: Log, *, for_reader: bool = False
 ) -> Iterator[Driver]:
+    # The SMB libraries are a third of what is imported. Post reads the markers before it needs them: meanwhile.
+    threading.Thread(target=import_module, args=("vsspc.adapters.psexec",), name="imports", daemon=True).start()
     settings, clock = host_settings(config, host, address), SystemClock()
     with (
         closing(clock),
@@ -156,14 +163,9 @@ def host_ports(
         if world.transports is not None:
             transports = _Abortable(world.transports)
         else:
-            factory = PsexecTransportFactory(
-                host=settings.address,
-                port=settings.smb_port,
-                credentials=logon(config.logon(settings.host), os.environ),
-                clock=clock,
-                encrypt=settings.encrypt,
-                service_seconds=settings.timeouts["service"],
-            )
+            account = logon(config.logon(settings.host), os.environ)
+            ends.callback(account.wipe)
+            factory = _Smb(settings, account, clock)
             ends.callback(factory.forget)
             transports = _Abortable(factory, factory.abort)
         state = state_files(config)
@@ -194,6 +196,40 @@ def _watched(ports: Ports) -> Ports:
     )
 
 
+class _Smb:
+    """`PsexecTransportFactory`, made when it is first used: its libraries are imported beside what a command does before."""
+
+    def __init__(self, settings: HostSettings, account: Logon, clock: Clock) -> None:
+        self._settings = settings
+        self._account = account
+        self._clock = clock
+        self._factory: PsexecTransportFactory | None = None
+
+    def open(self, deadline: Deadline, *, jobs: bool = True) -> Transport:
+        if self._factory is None:
+            from vsspc.adapters.psexec import PsexecTransportFactory
+
+            self._factory = PsexecTransportFactory(
+                host=self._settings.address,
+                port=self._settings.smb_port,
+                credentials=self._account,
+                clock=self._clock,
+                encrypt=self._settings.encrypt,
+                service_seconds=self._settings.timeouts["service"],
+            )
+        return self._factory.open(deadline, jobs=jobs)
+
+    def abort(self) -> None:
+        """Cut an `open` off, from any thread or a signal handler."""
+        if self._factory is not None:
+            self._factory.abort()
+
+    def forget(self) -> None:
+        """Forget what was needed to log on. Never raises."""
+        if self._factory is not None:
+            self._factory.forget()
+
+
 class _Abortable:
     """A factory that remembers its last session, so that a signal handler can cut it off. `cut`: ends an `open` likewise."""
 
@@ -202,9 +238,9 @@ class _Abortable:
         self._cut = cut
         self._last: Transport | None = None
 
-    def open(self, deadline: Deadline) -> Transport:
+    def open(self, deadline: Deadline, *, jobs: bool = True) -> Transport:
         self._last = None
-        self._last = self._factory.open(deadline)
+        self._last = self._factory.open(deadline, jobs=jobs)
         return self._last
 
     def abort(self) -> None:

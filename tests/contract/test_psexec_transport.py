@@ -488,12 +488,14 @@ def test_an_answer_that_is_lost_after_a_start_is_not_to_be_tried_again(host: Sam
     "call",
     [
         lambda session: session.put("x", b"x" * 3_000_000),
+        lambda session: (session.put("x", b""), session.list("")),
+        lambda session: session.wait("", {"x"}, 5),
         lambda session: session.list(""),
         lambda session: session.install_service(SERVICE),
         lambda session: session.start(SERVICE, "/d /c rem"),
         lambda session: session.remove_service(SERVICE),
     ],
-    ids=["put", "list", "install", "start", "remove"],
+    ids=["put", "small put", "wait", "list", "install", "start", "remove"],
 )
 def test_every_call_that_hangs_is_ended_by_its_deadline(
     host: SambaHost, relay: Relay, call: Callable[[PsexecTransport], None]
@@ -504,6 +506,31 @@ def test_every_call_that_hangs_is_ended_by_its_deadline(
             assert 0.3 < took(lambda: call(session)) < 0.9
         began = CLOCK.now()
     assert CLOCK.now() - began < 0.5
+
+
+def test_what_comes_into_a_folder_is_told(host: SambaHost) -> None:
+    with closing(host.open(within(20))) as session:
+        session.make_folder("told")
+        assert session.wait("told", {"job.rc"}, 5)  # from now on
+        for name in ("job.out", "other.rc", "job.rc"):
+            host.place(f"told\\{name}", b"0")
+        began = CLOCK.now()
+        assert session.wait("told", {"job.rc"}, 10)
+        assert CLOCK.now() - began < 5
+        session.delete_tree("told")
+        assert "told" not in host.names()
+        assert not session.wait("told", {"job.rc"}, 10), "a folder that is not there tells nothing"
+
+
+def test_what_is_not_of_interest_ends_no_wait(host: SambaHost) -> None:
+    with closing(host.open(within(20))) as session:
+        session.make_folder("quiet")
+        session.wait("quiet", {"job.rc"}, 5)
+        host.place("quiet\\job.out", b"")
+        began = CLOCK.now()
+        session.wait("quiet", {"job.rc"}, 0.3)
+        assert CLOCK.now() - began >= 0.3
+        session.delete_tree("quiet")
 
 
 def test_a_connection_that_breaks_is_session_lost(host: SambaHost, relay: Relay) -> None:

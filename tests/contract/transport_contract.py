@@ -71,6 +71,12 @@ class Host(Protocol):
         ...
 
 
+def written(transport: Transport, path: str, data: bytes) -> None:
+    """Write a file, and wait until the host has it."""
+    with transport.until(within(20)):
+        transport.put(path, data)
+
+
 def _swap(transport: Transport, old: bytes, new: bytes | None) -> bool:
     """Replace the file once nobody else has it open; return whether it was replaced."""
     while True:  # bounded by the session's deadline
@@ -105,15 +111,69 @@ class TransportContract:
     @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 65537, 262144, 262145, 3_000_000])
     def test_files_of_any_size_arrive_whole_and_come_back_whole(self, host: Host, transport: Transport, size: int) -> None:
         data = (bytes(range(251)) * (size // 251 + 1))[:size]
-        transport.put("size.bin", data)
+        written(transport, "size.bin", data)
         assert host.read("size.bin") == data
         assert transport.get("size.bin", size + 1) == data
         transport.delete("size.bin")
         assert host.read("size.bin") is None
 
+    def test_more_files_than_a_host_takes_at_once_arrive(self, host: Host, transport: Transport) -> None:
+        transport.make_folder("many")
+        files = {f"many\\{number}.bin": b"%d" % number * (number * 977) for number in range(120)}
+        with transport.until(within(20)):
+            for path, data in files.items():
+                transport.put(path, data)
+            transport.put("many\\0.bin", b"written twice")
+        assert {path: host.read(path) for path in files} == {**files, "many\\0.bin": b"written twice"}
+        transport.delete_tree("many")
+        assert "many" not in host.names()
+
+    def test_a_file_that_cannot_be_written_is_told_by_the_next_call(self, transport: Transport) -> None:
+        def both() -> None:
+            transport.put("missing\\x.cmd", b"x")
+            transport.list("")
+
+        with pytest.raises(RemoteFileMissing, match="missing"):
+            both()
+        assert transport.list("", "missing") == []
+
+    def test_a_file_that_cannot_be_written_is_told_at_the_end_of_the_block(self, host: Host, transport: Transport) -> None:
+        with pytest.raises(RemoteFileMissing, match="missing"), transport.until(within(10)):
+            transport.put("missing\\x.cmd", b"x")
+        written(transport, "after.txt", b"a")
+        assert host.read("after.txt") == b"a"
+        transport.delete("after.txt")
+
+    def test_no_process_is_started_after_a_file_that_could_not_be_written(self, host: Host, transport: Transport) -> None:
+        transport.install_service(SERVICE)
+        before = len(host.started())
+
+        def both() -> None:
+            transport.put("missing\\x.cmd", b"x")
+            transport.start(SERVICE, "/d /c rem")
+
+        with pytest.raises(RemoteFileMissing, match="missing"):
+            both()
+        assert host.started()[before:] == []
+        transport.start(SERVICE, "/d /c rem after all")
+        assert host.started()[before:] == ["/d /c rem after all"]
+        transport.remove_service(SERVICE)
+
+    def test_what_is_waited_for_is_seen(self, host: Host, transport: Transport) -> None:
+        transport.make_folder("awaited")
+        looks = 0
+        with ThreadPoolExecutor(1) as pool, transport.until(within(20)):
+            while not transport.list("awaited", "job.rc"):  # bounded by the deadline
+                if not looks:
+                    pool.submit(host.place, "awaited\\job.rc", b"0")
+                looks += 1
+                transport.wait("awaited", {"job.rc"}, 10)
+        transport.delete_tree("awaited")
+        assert "awaited" not in host.names()
+
     def test_put_replaces_a_longer_file(self, host: Host, transport: Transport) -> None:
         host.place("again.txt", b"long" * 100)
-        transport.put("again.txt", b"short")
+        written(transport, "again.txt", b"short")
         assert host.read("again.txt") == b"short"
 
     def test_exclusive_put_makes_a_file_only_once(self, host: Host, transport: Transport) -> None:
@@ -257,7 +317,7 @@ class TransportContract:
                 refusing(path)
 
     def test_text_beyond_ascii_works_in_names(self, host: Host, transport: Transport) -> None:
-        transport.put("Zähler €.txt", b"x")
+        written(transport, "Zähler €.txt", b"x")
         assert host.read("Zähler €.txt") == b"x"
         assert transport.list("", "Zähler*")[0].name == "Zähler €.txt"
         transport.delete("Zähler €.txt")
@@ -418,8 +478,8 @@ class TransportContract:
 
     def test_two_sessions_work_side_by_side(self, host: Host, transport: Transport) -> None:
         with closing(host.open(within(10))) as other:
-            transport.put("mine", b"1")
-            other.put("theirs", b"2")
+            written(transport, "mine", b"1")
+            written(other, "theirs", b"2")
             assert transport.get("theirs") + other.get("mine") == b"21"
             transport.delete("theirs")
             other.delete("mine")

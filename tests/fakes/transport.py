@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -154,6 +154,9 @@ class FakeTransport:
         is_link = _full(path) in self._host.links
         return _remote_file(name, len(root.files.get(path, b"")), path in root.folders, root.written[path], is_link)
 
+    def wait(self, folder: str, names: Collection[str], seconds: float) -> bool:
+        return False  # the model tells nothing: who waits has to look
+
     def delete(self, path: str) -> None:
         _check_deletable(path)
         self._begin()
@@ -273,7 +276,7 @@ class FakeTransports:
         for session in self._sessions:
             session.abort()
 
-    def open(self, deadline: Deadline, clock: Clock | None = None) -> FakeTransport:
+    def open(self, deadline: Deadline, clock: Clock | None = None, *, jobs: bool = True) -> FakeTransport:
         """Open a session; `clock` is the server's, if that is another than the host's."""
         self.opened += 1
         if self.down is not None:

@@ -102,9 +102,9 @@ class _Remembering:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def open(self, deadline: Deadline) -> FakeTransport:
+    def open(self, deadline: Deadline, *, jobs: bool = True) -> FakeTransport:
         self._process.session = None
-        self._process.session = self._process.world.transports.open(deadline)
+        self._process.session = self._process.world.transports.open(deadline, jobs=jobs)
         return self._process.session
 
 
@@ -114,9 +114,9 @@ class _Opening:
     def __init__(self, process: Process, inner: TransportFactory) -> None:
         self._process, self._inner = process, inner
 
-    def open(self, deadline: Deadline) -> Transport:
+    def open(self, deadline: Deadline, *, jobs: bool = True) -> Transport:
         self._process.deadline = deadline
-        return self._inner.open(deadline)
+        return self._inner.open(deadline, jobs=jobs)
 
 
 class _Fetching:

@@ -12,6 +12,10 @@ import os
 from dataclasses import dataclass
 from typing import Any, Final
 
+from vsspc.adapters import lean
+
+lean.load()  # before whoever imports pyspnego first
+
 import spnego
 
 from vsspc.adapters.foreign import status_of, translate_logon

@@ -18,7 +18,7 @@ import contextlib
 import pkgutil
 import secrets
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pypsexec.exceptions import SCMRException
@@ -42,7 +42,8 @@ from smbprotocol.open import (
 )
 
 from vsspc.adapters.foreign import service_code_of, status_of, translate_start
-from vsspc.adapters.smb import Files, Link
+from vsspc.adapters.smb import Link
+from vsspc.adapters.smbfiles import Files
 from vsspc.core.errors import PayloadBlocked, SessionLost
 
 # Win32 codes of the service manager ([MS-ERREF] 2.2).
@@ -99,18 +100,29 @@ class Services:
         self._files = files
         self._pipe_seconds = pipe_seconds
         self._api = SCMRApi(link.session)
-        self._api.open()
-        self._manager = self._api.open_sc_manager_w(
-            link.session.connection.server_name,
-            None,
-            DesiredAccess.SC_MANAGER_CONNECT | DesiredAccess.SC_MANAGER_CREATE_SERVICE,
-        )
+        self._opened: bytes | None = None
         self._handles: dict[str, bytes] = {}
         self._pipes: dict[str, Any] = {}
 
+    def open(self) -> None:
+        """Open the service manager, unless it is open; every method that needs it does."""
+        if self._opened is None:
+            self._api.open()
+            self._opened = self._api.open_sc_manager_w(
+                self._link.session.connection.server_name,
+                None,
+                DesiredAccess.SC_MANAGER_CONNECT | DesiredAccess.SC_MANAGER_CREATE_SERVICE,
+            )
+
+    @property
+    def _manager(self) -> bytes:
+        self.open()
+        assert self._opened is not None
+        return self._opened
+
     def install(self, name: str) -> None:
         """Upload PAExec as `<name>.exe` and create its service."""
-        self._files.put(f"{name}.exe", payload())
+        upload = self._files.begin_put(f"{name}.exe", payload())
         try:
             self._create(name)
         except SCMRException as exc:
@@ -119,11 +131,17 @@ class Services:
             # Its creation was tried before, and the answer lost. Only a service that is gone can be created.
             self._delete(name)
             self._create(name)
+        finally:
+            if upload is not None:
+                self._files.end_put(upload)
         if not self._files.exists(f"{name}.exe"):
             raise PayloadBlocked(f"the program {name}.exe vanished from the host as soon as it was uploaded")
 
-    def start_process(self, service: str, arguments: str) -> int:
-        """Start `cmd.exe <arguments>` through a service and return its Windows PID."""
+    def start_process(self, service: str, arguments: str, ready: Callable[[], None] = lambda: None) -> int:
+        """Start `cmd.exe <arguments>` through a service and return its Windows PID.
+
+        `ready` waits for what the process needs: it is called while PAExec has read what to start, and not started it.
+        """
         number = secrets.randbits(31)
         settings = _settings(number, arguments)
         try:
@@ -136,6 +154,7 @@ class Services:
             pipe = self._pipe(service)
             answer = self._exchange(service, pipe, settings)
         answer.check_resp()
+        ready()
         try:
             answer = self._exchange(service, pipe, _start_app(number))
         except (SMBException, OSError):
@@ -160,14 +179,6 @@ class Services:
             again=lambda exc: isinstance(exc, SessionLost),
             seconds=_REMOVAL_SECONDS,
         )
-
-    def close(self) -> None:
-        """Close the pipes, so that their services stop, and every handle."""
-        for name in list(self._pipes):
-            self._drop_pipe(name)
-        for name in list(self._handles):
-            self._close_handle(name)
-        self._api.close_service_handle_w(self._manager)
 
     # -- services
 
@@ -288,8 +299,7 @@ class Services:
     def _drop_pipe(self, service: str) -> None:
         pipe = self._pipes.pop(service, None)
         if pipe is not None:
-            with contextlib.suppress(SMBException):  # the other end may be gone
-                pipe.close(False)
+            self._files.chains.close_unawaited(pipe)  # the other end may be gone
 
 
 def _settings(number: int, arguments: str) -> bytes:

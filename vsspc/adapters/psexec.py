@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import builtins
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from vsspc.adapters.authentication import Authentication
+from vsspc.adapters.chains import Chain
 from vsspc.adapters.foreign import service_code_of, status_of, translate
+from vsspc.adapters.notices import Notices
 from vsspc.adapters.paexec import MAX_ARGUMENTS, Services
-from vsspc.adapters.smb import Files, Link
+from vsspc.adapters.smb import Link
+from vsspc.adapters.smbfiles import Files
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import AccessRefused, FolderUnsafe, InternalError, PayloadBlocked, SessionLost, VsspcError
 from vsspc.core.logon import Logon
 from vsspc.core.secret import Credentials
 from vsspc.core.settings import DEFAULT_TIMEOUTS
 from vsspc.ports import Clock, RemoteFile, SessionSecurity
+
+T = TypeVar("T")
 
 _STATUS_ACCESS_DENIED = 0xC0000022
 
@@ -29,6 +36,10 @@ class PsexecTransport:
         self._link = link
         self._files = files
         self._services = services
+        self._notices = Notices(files.tree, link.clock.now)
+        self._under_way: list[tuple[str, Chain]] = []
+        """What was sent and not answered yet: what is being done, and its chain. They depend on nothing, and nothing on them:
+        whatever else is sent waits for their answers first."""
 
     @property
     def local_address(self) -> str:
@@ -40,63 +51,106 @@ class PsexecTransport:
         """How the session is protected."""
         return self._link.security
 
-    def until(self, deadline: Deadline) -> AbstractContextManager[None]:
-        """Bound every call inside the `with` block by the deadline."""
-        return self._link.until(deadline)
+    @contextmanager
+    def until(self, deadline: Deadline) -> Iterator[None]:
+        """Bound every call inside the `with` block by the deadline; what is written in it is there at its end."""
+        with self._link.until(deadline):
+            yield
+            self._settle()
 
     def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
-        """Write a whole file. With `exclusive`, raise RemoteFileExists when there is one already."""
-        self._link.bounded(f"writing {path}", lambda: self._files.put(path, data, exclusive=exclusive))
+        """Write a whole file; without `exclusive` its failure is told by the next call, or at the end of the block of `until`.
+
+        With `exclusive`, raise RemoteFileExists when there is one already.
+        """
+        doing = f"writing {path}"
+        if exclusive:
+            self._call(doing, lambda: self._files.put(path, data, exclusive=True))
+            return
+        if (doing in dict(self._under_way)) or not self._files.fits(len(data)):
+            self._settle()
+        chain = self._link.bounded(doing, lambda: self._files.begin_put(path, data))
+        if chain is not None:
+            self._under_way.append((doing, chain))
 
     def get(self, path: str, limit: int = 1 << 20) -> bytes:
         """Return a file's bytes, at most the first `limit`. Raise RemoteFileMissing."""
-        return self._link.bounded(f"reading {path}", lambda: self._files.get(path, limit))
+        return self._call(f"reading {path}", lambda: self._files.get(path, limit))
 
     def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
         """Replace a small file's content if it is `old`, or delete the file for None; return whether it was."""
         _check_deletable(path)
-        return self._link.bounded(f"replacing {path}", lambda: self._files.replace(path, old, new))
+        return self._call(f"replacing {path}", lambda: self._files.replace(path, old, new))
 
     def make_folder(self, path: str) -> None:
         """Make a folder, closed to all but SYSTEM and administrators. Raise RemoteFileExists when the name is taken."""
-        self._link.bounded(f"making the folder {path}", lambda: self._files.make_folder(path))
+        self._call(f"making the folder {path}", lambda: self._files.make_folder(path))
 
     def descriptor(self, path: str) -> bytes | None:
         """Return a folder's security descriptor; None for what is no folder. Raise RemoteFileMissing, FolderUnsafe."""
         doing = f"looking who may use {path}"
-        return self._link.bounded(doing, lambda: self._files.descriptor(path), explain=lambda exc: _explain_access(exc, doing))
+        return self._call(doing, lambda: self._files.descriptor(path), explain=lambda exc: _explain_access(exc, doing))
 
     def list(self, path: str, pattern: str = "*") -> builtins.list[RemoteFile]:
         """Return the entries of a folder that match the pattern. Raise RemoteFileMissing."""
-        return self._link.bounded(f"listing {path}", lambda: self._files.entries(path, pattern))
+        return self._call(f"listing {path}", lambda: self._files.entries(path, pattern))
+
+    def wait(self, folder: str, names: Collection[str], seconds: float) -> bool:
+        """Wait until one of these names was made in a folder, or went, or so long; False where the host does not tell."""
+        return self._call(f"waiting for {folder}", lambda: self._notices.wait(folder, names, seconds))
 
     def delete(self, path: str) -> None:
         """Delete a file, or an empty folder. One that is not there is fine."""
         _check_deletable(path)
-        self._link.bounded(f"deleting {path}", lambda: self._files.delete(path))
+        self._call(f"deleting {path}", lambda: self._delete(path, self._files.delete))
 
     def delete_tree(self, path: str) -> None:
         """Delete a folder and all below it, never through a link. One that is not there is fine."""
         _check_deletable(path)
-        self._link.bounded(f"deleting {path}", lambda: self._files.delete_tree(path))
+        self._call(f"deleting {path}", lambda: self._delete(path, self._files.delete_tree))
+
+    def _delete(self, path: str, delete: Callable[[str], None]) -> None:
+        self._notices.forget(path)
+        delete(path)
 
     def install_service(self, name: str) -> None:
         """Upload PAExec as `<name>.exe` into %SystemRoot% and create its service under exactly this name."""
         doing = f"installing the service {name}"
-        self._link.bounded(doing, lambda: self._services.install(name), explain=lambda exc: _explain_install(exc, doing))
+        self._call(doing, lambda: self._services.install(name), explain=lambda exc: _explain_install(exc, doing))
 
     def start(self, service: str, arguments: str) -> int:
         """Start `cmd.exe <arguments>` asynchronously as LocalSystem through that service; return its Windows PID."""
         if len(arguments) > MAX_ARGUMENTS:
             raise InternalError(f"{len(arguments)} characters of arguments; PAExec takes at most {MAX_ARGUMENTS}")
-        return self._link.bounded(
-            f"starting a process through {service}", lambda: self._services.start_process(service, arguments)
-        )
+        doing = f"starting a process through {service}"
+        # What was written is awaited while PAExec reads what it is to start.
+        return self._link.bounded(doing, lambda: self._services.start_process(service, arguments, self._end_puts))
 
     def remove_service(self, name: str) -> None:
         """Stop and delete exactly this service and its program. What is not there is fine. Works without install."""
         _check_deletable(name)
-        self._link.bounded(f"removing the service {name}", lambda: self._services.remove(name))
+        self._call(f"removing the service {name}", lambda: self._services.remove(name))
+
+    def _call(self, doing: str, work: Callable[[], T], *, explain: Callable[[Exception], VsspcError] | None = None) -> T:
+        """Do some work once everything that was sent is done."""
+        self._settle()
+        return self._link.bounded(doing, work, explain=explain)
+
+    def _settle(self) -> None:
+        if self._under_way:
+            self._link.bounded("writing", self._end_puts)
+
+    def _end_puts(self) -> None:
+        """Wait for everything that was sent. Raise the first failure, once all was answered."""
+        under_way, self._under_way = self._under_way, []
+        failure: VsspcError | None = None
+        for doing, chain in under_way:
+            try:
+                self._files.end_put(chain)
+            except Exception as exc:  # noqa: BLE001  # as in `Link.bounded`
+                failure = failure or translate(exc, doing)
+        if failure is not None:
+            raise failure
 
     def abort(self) -> None:
         """Cut the session off, from any thread or a signal handler; waiting calls fail at once."""
@@ -104,7 +158,10 @@ class PsexecTransport:
 
     def close(self) -> None:
         """End the session. Never raises."""
-        self._link.close(self._services.close)
+        with suppress(VsspcError):
+            if self._link.usable:
+                self._settle()
+        self._link.close()
 
 
 class PsexecTransportFactory:
@@ -132,9 +189,10 @@ class PsexecTransportFactory:
         self._service_seconds = service_seconds
         self._opening: Link | None = None
 
-    def open(self, deadline: Deadline) -> PsexecTransport:
+    def open(self, deadline: Deadline, *, jobs: bool = True) -> PsexecTransport:
         """Connect and authenticate; open ADMIN$ and the service manager. One attempt, bounded by the deadline.
 
+        Without `jobs` the service manager is opened when it is first needed.
         Raise HostUnreachable, AuthRejected, NoTicket, SecretError, AccessRefused, SessionLost or DeadlineExceeded.
         """
         self._opening = link = Link(self._clock, deadline)
@@ -142,11 +200,9 @@ class PsexecTransportFactory:
             link.open(self._host, self._port, self._authentication, self._encrypt)
             files = Files(link.bounded("opening ADMIN$", lambda: link.share("ADMIN$"), explain=_explain_share))
             doing = "opening the service manager"
-            services = link.bounded(
-                doing,
-                lambda: Services(link, files, self._service_seconds),
-                explain=lambda exc: _explain_manager(exc, doing),
-            )
+            services = Services(link, files, self._service_seconds)
+            if jobs:
+                link.bounded(doing, services.open, explain=lambda exc: _explain_manager(exc, doing))
             return PsexecTransport(link, files, services)
         except BaseException:
             link.close()

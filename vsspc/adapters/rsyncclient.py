@@ -150,6 +150,7 @@ def _command(program: str, url: str, target: str, folder: str, seconds: int) -> 
         "--times",
         "--one-file-system",  # as BackupPC sends it: a snapshot that hangs on a link would come out empty
         "--no-motd",
+        "--sockopts=TCP_NODELAY",  # else each of its small questions waits for the acknowledgement of the one before
         "--password-file=-",
         f"--contimeout={seconds}",
         f"--timeout={seconds}",

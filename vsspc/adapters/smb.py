@@ -1,4 +1,4 @@
-"""One SMB session on smbprotocol: connecting, its protection, its time limits, and the files of one share.
+"""One SMB session on smbprotocol: connecting, its protection and its time limits.
 
 Everything that may wait is run through `Link.bounded`, which holds the whole of the time limit and of the
 translation of errors; the rest of this package calls smbprotocol without a thought for either.
@@ -8,40 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
 from smbprotocol import Dialects
 from smbprotocol.connection import Ciphers, Connection
-from smbprotocol.create_contexts import SMB2CreateContextRequest
-from smbprotocol.exceptions import SMBException
-from smbprotocol.file_info import (
-    FileAttributes,
-    FileDispositionInformation,
-    FileEndOfFileInformation,
-    FileInformationClass,
-    InfoType,
-)
-from smbprotocol.open import (
-    CreateDisposition,
-    CreateOptions,
-    DirectoryAccessMask,
-    FilePipePrinterAccessMask,
-    ImpersonationLevel,
-    Open,
-    ShareAccess,
-    SMB2QueryDirectoryResponse,
-    SMB2QueryInfoRequest,
-    SMB2QueryInfoResponse,
-    SMB2SetInfoRequest,
-    SMB2SetInfoResponse,
-)
 from smbprotocol.session import Session
 from smbprotocol.tree import TreeConnect
 
-from vsspc.adapters import listing
 from vsspc.adapters.authentication import Authentication
-from vsspc.adapters.foreign import quieten_libraries, status_of, translate
+from vsspc.adapters.foreign import quieten_libraries, translate
 from vsspc.adapters.protection import Protection
 from vsspc.adapters.wire import Dialling, Watchdog, Wire
 from vsspc.core.deadline import Deadline
@@ -54,41 +30,14 @@ from vsspc.core.errors import (
     SessionLost,
     VsspcError,
 )
-from vsspc.ports import Clock, RemoteFile, SessionSecurity
-from vsspc.windows.acl import CLOSED
+from vsspc.ports import Clock, SessionSecurity
 
 T = TypeVar("T")
 
-#: How much one request carries. Every 64 KiB cost one credit ([MS-SMB2] 3.2.4.1.5), and servers grant few at first.
+#: Every 64 KiB that a request carries cost one credit ([MS-SMB2] 3.2.4.1.5).
 _CREDIT_BYTES: Final = 0x10000
-_CHUNK: Final = 4 * _CREDIT_BYTES
-#: A folder of ours has a dozen entries, and folders two deep; %SystemRoot% is only looked through by our own pattern.
-_MOST_ENTRIES: Final = 10_000
-_DEEPEST: Final = 20
 #: What a polite end of a session may take.
 _GOODBYE_SECONDS: Final = 3.0
-
-_STATUS_END_OF_FILE: Final = 0xC0000011
-_STATUS_NO_MORE_FILES: Final = 0x80000006
-_STATUS_NO_SUCH_FILE: Final = 0xC000000F
-_STATUS_NAME_NOT_FOUND: Final = 0xC0000034
-_STATUS_PATH_NOT_FOUND: Final = 0xC000003A
-_STATUS_NOT_A_FOLDER: Final = 0xC0000103
-_STATUS_DELETE_PENDING: Final = 0xC0000056
-_ABSENT: Final = frozenset({_STATUS_NO_SUCH_FILE, _STATUS_NAME_NOT_FOUND, _STATUS_PATH_NOT_FOUND})
-
-_SHARE_ALL: Final = ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE | ShareAccess.FILE_SHARE_DELETE
-_LIST_ACCESS: Final = (
-    DirectoryAccessMask.FILE_LIST_DIRECTORY
-    | DirectoryAccessMask.FILE_READ_ATTRIBUTES
-    | DirectoryAccessMask.SYNCHRONIZE
-)
-
-#: OWNER_SECURITY_INFORMATION and DACL_SECURITY_INFORMATION ([MS-SMB2] 2.2.37); a list has at most 64 KiB.
-_OWNER_AND_RIGHTS: Final = 0x5
-_LONGEST_DESCRIPTOR: Final = 0x10000
-_OF_THE_CREATE_BEFORE: Final = b"\xff" * 16
-"""The file id in a message that follows the creation of the file in a chain ([MS-SMB2] 3.3.5.2.7.2)."""
 
 _DIALECTS: Final = {
     Dialects.SMB_2_0_2: "2.0.2",
@@ -345,16 +294,15 @@ class Link:
             for request in self._connection.outstanding_requests.values():
                 request.response_event.set()
 
-    def close(self, goodbye: Callable[[], None] | None = None) -> None:
-        """End the session: `goodbye`, then log off, if it can still carry that. Never raises."""
+    def close(self) -> None:
+        """End the session: log off, if it can still carry that. Never raises."""
         if self._closed:
             return
         self._closed = True
         if self.usable:
             with self.until(Deadline.after(self.clock.now(), _GOODBYE_SECONDS, "closing")), contextlib.suppress(Exception):
-                if goodbye is not None:
-                    self.bounded("closing", goodbye)
-                # Logging off closes every open file, pipe and share of the session ([MS-SMB2] 3.3.5.6).
+                # Logging off closes every open file, pipe and share of the session ([MS-SMB2] 3.3.5.6), and the end of its
+                # pipe every handle of the service manager ([MS-RPCE] 3.1.1.5.1, context handles are run down).
                 self.bounded("logging off", lambda: self._session.disconnect(close=False))
         if self._connection is not None:
             with contextlib.suppress(Exception):
@@ -366,321 +314,9 @@ class Link:
         self._wire_closed = True
 
 
-class Files:
-    """The files of one share. Every method is to be called inside `Link.bounded`; exceptions are smbprotocol's."""
-
-    def __init__(self, tree: Any) -> None:
-        self._tree = tree
-        self._session = tree.session
-        self._connection = tree.session.connection
-
-    def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
-        """Write a whole file."""
-        file = Open(self._tree, path)
-        create = (
-            ImpersonationLevel.Impersonation,
-            FilePipePrinterAccessMask.FILE_WRITE_DATA | FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES,
-            FileAttributes.FILE_ATTRIBUTE_NORMAL,
-            ShareAccess.FILE_SHARE_READ,
-            CreateDisposition.FILE_CREATE if exclusive else CreateDisposition.FILE_OVERWRITE_IF,
-            CreateOptions.FILE_NON_DIRECTORY_FILE,
-        )
-        if len(data) <= self._chunk():
-            write = [file.write(data, 0, send=False)] if data else []
-            self._compound(file, [file.create(*create, send=False), *write])
-            return
-        file.create(*create)
-        with self._closing(file):
-            offset = 0
-            while offset < len(data):
-                piece = data[offset : offset + self._chunk()]
-                if file.write(piece, offset) != len(piece):
-                    raise ValueError("the host says that it wrote another number of bytes than it was given")
-                offset += len(piece)
-
-    def get(self, path: str, limit: int) -> bytes:
-        """Return the first `limit` bytes of a file."""
-        file = Open(self._tree, path)
-        create = (
-            ImpersonationLevel.Impersonation,
-            FilePipePrinterAccessMask.FILE_READ_DATA | FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES,
-            FileAttributes.FILE_ATTRIBUTE_NORMAL,
-            _SHARE_ALL,  # others may be writing it: a job's output is read while it grows
-            CreateDisposition.FILE_OPEN,
-            CreateOptions.FILE_NON_DIRECTORY_FILE,
-        )
-        first = min(limit, _CREDIT_BYTES, self._connection.max_read_size)
-        try:
-            head = self._compound(file, [file.create(*create, send=False), file.read(0, first, send=False)])[1]
-        except SMBException as exc:
-            if status_of(exc) != _STATUS_END_OF_FILE:
-                raise
-            head = b""
-        data = _no_more(bytes(head), first)
-        if len(data) < first or limit <= first:
-            return data
-        rest = Open(self._tree, path)
-        rest.create(*create)
-        with self._closing(rest):
-            parts, size = [data], len(data)
-            while size < limit:
-                wanted = min(limit - size, self._chunk(), self._connection.max_read_size)
-                try:
-                    part = _no_more(bytes(rest.read(size, wanted)), wanted)
-                except SMBException as exc:
-                    if status_of(exc) != _STATUS_END_OF_FILE:
-                        raise
-                    break
-                if not part:
-                    break
-                parts.append(part)
-                size += len(part)
-        return b"".join(parts)
-
-    def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
-        """Replace a file's content if it is `old`, or delete the file for None; return whether it was.
-
-        While it is open here nobody else can open it ([MS-FSA] 2.1.5.1.2.2: sharing), so there is no moment between.
-        """
-        file = Open(self._tree, path)
-        access = FilePipePrinterAccessMask
-        with _ignoring(_ABSENT):
-            file.create(
-                ImpersonationLevel.Impersonation,
-                access.FILE_READ_DATA | access.FILE_WRITE_DATA | access.FILE_READ_ATTRIBUTES | access.DELETE,
-                FileAttributes.FILE_ATTRIBUTE_NORMAL,
-                0,
-                CreateDisposition.FILE_OPEN,
-                CreateOptions.FILE_NON_DIRECTORY_FILE,
-            )
-            with self._closing(file):
-                if file.end_of_file != len(old) or (old and bytes(file.read(0, len(old))) != old):
-                    return False
-                if new is None:
-                    self._set(file, FileDispositionInformation(), "delete_pending", True)
-                    return True
-                if new:
-                    file.write(new, 0)
-                self._set(file, FileEndOfFileInformation(), "end_of_file", len(new))
-                return True
-        return False
-
-    def exists(self, path: str) -> bool:
-        """Say whether there is a file, folder or link of that name, and not one that is about to go."""
-        entry = Open(self._tree, path)
-        try:
-            self._compound(entry, [self._open_entry(entry, FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES)])
-        except SMBException as exc:
-            if status_of(exc) in _ABSENT | {_STATUS_DELETE_PENDING}:
-                return False
-            raise
-        return True
-
-    def make_folder(self, path: str) -> None:
-        """Make a folder that is closed to all but administrators; the name must be free.
-
-        The descriptor goes with the creation ([MS-SMB2] 2.2.13.2.2), so there is no moment at which it is open.
-        """
-        folder = Open(self._tree, path)
-        descriptor = SMB2CreateContextRequest()
-        descriptor["buffer_name"] = b"SecD"
-        descriptor["buffer_data"] = CLOSED
-        create = folder.create(
-            ImpersonationLevel.Impersonation,
-            DirectoryAccessMask.FILE_READ_ATTRIBUTES,
-            FileAttributes.FILE_ATTRIBUTE_DIRECTORY,
-            _SHARE_ALL,
-            CreateDisposition.FILE_CREATE,
-            CreateOptions.FILE_DIRECTORY_FILE,
-            create_contexts=[descriptor],
-            send=False,
-        )
-        self._compound(folder, [create])
-
-    def descriptor(self, path: str) -> bytes | None:
-        """Return the owner of a folder and who may use it ([MS-DTYP] 2.4.6); None for what is a file, or a link."""
-        folder = Open(self._tree, path)
-        access = DirectoryAccessMask.READ_CONTROL | DirectoryAccessMask.FILE_READ_ATTRIBUTES
-        query = SMB2QueryInfoRequest()
-        query["info_type"] = InfoType.SMB2_0_INFO_SECURITY
-        query["output_buffer_length"] = _LONGEST_DESCRIPTOR
-        query["additional_information"] = _OWNER_AND_RIGHTS
-        query["file_id"] = _OF_THE_CREATE_BEFORE
-
-        def receive(request: Any) -> bytes:
-            answer = SMB2QueryInfoResponse()
-            answer.unpack(self._connection.receive(request)["data"].get_value())
-            return bytes(answer["buffer"].get_value())
-
-        data = self._compound(folder, [self._open_entry(folder, access), (query, receive)])[1]
-        kind = int(folder.file_attributes)
-        if not kind & FileAttributes.FILE_ATTRIBUTE_DIRECTORY or kind & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT:
-            return None
-        return _no_more(data, _LONGEST_DESCRIPTOR)
-
-    def delete(self, path: str) -> None:
-        """Delete a file, an empty folder or a link (never what a link leads to). One that is not there is fine."""
-        entry = Open(self._tree, path)
-        # By disposition, not with FILE_DELETE_ON_CLOSE: only this is answered with "not empty" or "in use".
-        access = FilePipePrinterAccessMask.DELETE | FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES
-        with _ignoring(_ABSENT):
-            self._compound(entry, [self._open_entry(entry, access), self._mark_for_deletion()])
-
-    def delete_tree(self, path: str) -> None:
-        """Delete a folder and all below it. Links in it are deleted, never followed."""
-        if path.count("\\") > _DEEPEST:
-            raise SessionLost(f"a folder of ours on the host has folders below it, {_DEEPEST} deep", transient=False)
-        with _ignoring(_ABSENT | {_STATUS_NOT_A_FOLDER}):
-            for entry in self.entries(path, "*"):
-                below = f"{path}\\{entry.name}"
-                if entry.is_folder and not entry.is_link:
-                    self.delete_tree(below)
-                else:
-                    self.delete(below)
-        self.delete(path)
-
-    def entries(self, path: str, pattern: str) -> list[RemoteFile]:
-        """Return the entries of a folder that match; a link has none."""
-        folder = Open(self._tree, path)
-        folder.create(
-            ImpersonationLevel.Impersonation,
-            _LIST_ACCESS,
-            FileAttributes.FILE_ATTRIBUTE_DIRECTORY,
-            _SHARE_ALL,
-            CreateDisposition.FILE_OPEN,
-            CreateOptions.FILE_DIRECTORY_FILE | CreateOptions.FILE_OPEN_REPARSE_POINT,
-        )
-        found: list[RemoteFile] = []
-        with self._closing(folder):
-            if int(folder.file_attributes) & FileAttributes.FILE_ATTRIBUTE_REPARSE_POINT:
-                return found  # a link: it has no entries of its own
-            query, _ = folder.query_directory(pattern, FileInformationClass.FILE_DIRECTORY_INFORMATION, send=False)
-            while len(found) <= _MOST_ENTRIES:
-                request = self._connection.send(query, self._session.session_id, self._tree.tree_connect_id)
-                try:
-                    response = self._connection.receive(request)
-                except SMBException as exc:
-                    if status_of(exc) in (_STATUS_NO_MORE_FILES, _STATUS_NO_SUCH_FILE):
-                        return found
-                    raise
-                answer = SMB2QueryDirectoryResponse()
-                answer.unpack(response["data"].get_value())
-                found += listing.entries(answer["buffer"].get_value())
-        raise SessionLost(f"the folder {path} on the host has more than {_MOST_ENTRIES} entries", transient=False)
-
-    def _open_entry(self, entry: Any, access: int) -> tuple[Any, Any]:
-        """The opening of whatever has the name: a file, a folder, or a link itself."""
-        message: tuple[Any, Any] = entry.create(
-            ImpersonationLevel.Impersonation,
-            access,
-            FileAttributes.FILE_ATTRIBUTE_NORMAL,
-            _SHARE_ALL,
-            CreateDisposition.FILE_OPEN,
-            CreateOptions.FILE_OPEN_REPARSE_POINT,
-            send=False,
-        )
-        return message
-
-    def _set(self, opened: Any, information: Any, field: str, value: object) -> None:
-        """Set a property of an open file."""
-        information[field] = value
-        message = SMB2SetInfoRequest()
-        message["info_type"] = information.INFO_TYPE
-        message["file_info_class"] = information.INFO_CLASS
-        message["file_id"] = opened.file_id
-        message["buffer"] = information
-        request = self._connection.send(message, self._session.session_id, self._tree.tree_connect_id)
-        self._connection.receive(request)
-
-    def _mark_for_deletion(self) -> tuple[Any, Any]:
-        disposition = FileDispositionInformation()
-        disposition["delete_pending"] = True
-        message = SMB2SetInfoRequest()
-        message["info_type"] = disposition.INFO_TYPE
-        message["file_info_class"] = disposition.INFO_CLASS
-        message["file_id"] = _OF_THE_CREATE_BEFORE
-        message["buffer"] = disposition
-
-        def receive(request: Any) -> Any:
-            response = self._connection.receive(request)
-            answer = SMB2SetInfoResponse()
-            answer.unpack(response["data"].get_value())
-            return answer
-
-        return message, receive
-
-    def _compound(self, opened: Any, messages: Sequence[tuple[Any, Any]]) -> list[Any]:
-        """Send a chain that begins with the creation of `opened`, and closes it, in one packet; return the answers.
-
-        Raise the first failure. A server may answer the closing with the failure of the message before it and leave
-        the handle open ([MS-SMB2] 3.3.5.2.7.2); it is then closed by a message of its own.
-        """
-        chain = [*messages, opened.close(False, send=False)]
-        requests = self._connection.send_compound(
-            [message for message, _ in chain], self._session.session_id, self._tree.tree_connect_id, related=True
-        )
-        answers: list[Any] = []
-        failure: SMBException | None = None
-        created = closed = True
-        for (_, receive), request in zip(chain, requests, strict=True):
-            try:
-                answers.append(receive(request))
-                closed = True
-            except SMBException as exc:
-                if status_of(exc) is None:
-                    raise
-                created = created and bool(answers)  # the first message is the creation
-                closed = False
-                answers.append(None)
-                failure = failure or exc
-        if failure is not None:
-            if created and not closed:
-                self._close_again(opened)
-            raise failure
-        return answers
-
-    def _close_again(self, opened: Any) -> None:
-        message, receive = opened.close(False, send=False)
-        with contextlib.suppress(SMBException):
-            receive(self._connection.send(message, self._session.session_id, self._tree.tree_connect_id))
-
-    @contextlib.contextmanager
-    def _closing(self, opened: Any) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(Exception):
-                opened.close(False)
-            raise
-        opened.close(False)
-
-    def _chunk(self) -> int:
-        window = self._connection.sequence_window
-        # Two credits stay aside for the messages before and after in a chain.
-        credits = max(1, window["high"] - window["low"] - 2)
-        return int(min(_CHUNK, self._connection.max_write_size, credits * _CREDIT_BYTES))
-
-
 def _log_on(connection: _Connection, session: Any) -> None:
     session.connect()
     connection.verify_logon(session)
-
-
-@contextlib.contextmanager
-def _ignoring(statuses: frozenset[int]) -> Iterator[None]:
-    """Take these statuses for success."""
-    try:
-        yield
-    except SMBException as exc:
-        if status_of(exc) not in statuses:
-            raise
-
-
-def _no_more(data: bytes, wanted: int) -> bytes:
-    """Return what a read gave. Raise ValueError when that is more than was asked for."""
-    if len(data) > wanted:
-        raise ValueError("the host sends more than it was asked for")
-    return data
 
 
 def _unc_name(address: str) -> str:

@@ -195,7 +195,7 @@ class Driver:
         self._close()
         try:
             with self._ports.clock.shield():
-                site = self._open(limit)
+                site = self._open(limit, jobs=False)
                 site.deadline = limit
                 with site.transport.until(limit):
                     owed = teardown.release_all(site, held)
@@ -230,13 +230,13 @@ class Driver:
 
     # Sessions.
 
-    def _open(self, limit: Deadline) -> Site:
-        """Open a session, with the host's retries; the site is closed by `_close`."""
+    def _open(self, limit: Deadline, *, jobs: bool = True) -> Site:
+        """Open a session, with the host's retries; the site is closed by `_close`. `jobs`: ones will be started."""
         settings, ports = self._settings, self._ports
 
         def attempt() -> Transport:
             each = Deadline.after(ports.clock.now(), settings.timeouts["connect"], "timeouts.connect")
-            return ports.transports.open(each.sooner(limit))
+            return ports.transports.open(each.sooner(limit), jobs=jobs)
 
         transport = retry.call(
             attempt,

@@ -1,4 +1,5 @@
-"""Retries: tenacity's policy from a host's tuning and an error's own advice. The one place that imports tenacity.
+"""Retries: tenacity's policy from a host's tuning and an error's own advice. The one place that imports tenacity, and only
+once something has failed: with the asyncio that it brings, it takes as long to import as all of the rest of the engine.
 
 The rule, for the error that an attempt ended with:
 
@@ -14,14 +15,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+from typing import TYPE_CHECKING, TypeVar
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import Again, VsspcError
 from vsspc.core.settings import RetryTuning
 from vsspc.ports import Clock, Log
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 
@@ -40,11 +42,27 @@ def call(
 
     Raise its last error.
     """
+    failed: list[VsspcError] = []
+    try:
+        return effect()
+    except on as error:
+        if not _worth_another(error):
+            raise
+        failed.append(error)
+
+    from tenacity import Retrying, retry_if_exception, wait_exponential_jitter
+
+    def once_more() -> T:
+        """Fail as before, the first time: that attempt counts."""
+        if failed:
+            raise failed.pop()
+        return effect()
+
     as_tuned = wait_exponential_jitter(multiplier=tuning.wait, max=tuning.cap, jitter=tuning.wait / 2)
     counted = 0
 
     def worth_another(error: BaseException) -> bool:
-        return isinstance(error, on) and (error.transient or error.again is not None)
+        return isinstance(error, on) and _worth_another(error)
 
     # Jitter: it need not be hard to guess.
     def pause(state: RetryCallState) -> float:
@@ -76,7 +94,11 @@ def call(
         before_sleep=tell,
         reraise=True,
     )
-    return policy(effect)
+    return policy(once_more)
+
+
+def _worth_another(error: VsspcError) -> bool:
+    return error.transient or error.again is not None
 
 
 def _again(state: RetryCallState) -> Again | None:

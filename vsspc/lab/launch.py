@@ -5,6 +5,7 @@ The wire asks for a process; the model gives it a Windows PID. Neither knows mor
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,13 +15,16 @@ class Launch:
     """One process that PAExec is asked to start.
 
     `account` is "SYSTEM" or the name of the SMB user; `working_dir` is "" for the service's own
-    (`C:\\Windows\\System32`); the command line is `"executable" arguments`, as PAExec builds it.
+    (`C:\\Windows\\System32`); the command line is `"executable" arguments`, as PAExec builds it. `stdout` and `stderr` get
+    what it prints; None is a process without those handles.
     """
 
     executable: str
     arguments: str
     account: str
     working_dir: str = ""
+    stdout: Callable[[bytes], None] | None = None
+    stderr: Callable[[bytes], None] | None = None
 
 
 class LaunchError(Exception):

@@ -12,6 +12,7 @@ delivered is carried out.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 import struct
 from collections import deque
@@ -172,9 +173,11 @@ class _Pair:
     async def _dial(self) -> None:
         assert self.client.transport is not None
         peer = self.client.transport.get_extra_info("peername")[0]
+        # A client of another network namespace has an address that is none of ours.
+        own = (peer, 0) if ipaddress.ip_address(peer).is_loopback else None
         try:
             await asyncio.get_running_loop().create_connection(
-                lambda: self.server, self._link.address, self._link.behind, local_addr=(peer, 0)
+                lambda: self.server, self._link.address, self._link.behind, local_addr=own
             )
         except OSError as error:
             self._link.events.log("link-refused", error=str(error))

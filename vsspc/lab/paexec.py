@@ -3,8 +3,9 @@
 It serves a control pipe named after its own executable: SETTINGS says what to run, START_APP runs it. Reference:
 PAExec 1.29 (github.com/poweradminllc/PAExec, commit 954f83e): ServiceImpl.cpp, Process.cpp, UtilityFuncs.cpp.
 
-What the lab leaves out, each with an answer that says so: synchronous runs (their client waits for the pipes of the
-program's output with FSCTL_PIPE_WAIT, which no released Samba serves), running as another user, copying files.
+What the lab leaves out, each with an answer that says so: running as another user, copying files. Synchronous runs are here,
+but no ordinary client can use them: it waits for their pipes with FSCTL_PIPE_WAIT, which no released Samba serves
+(vsspc.lab.paexecpipes).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 
 from vsspc.lab.launch import Launch, Launcher, LaunchError
 from vsspc.lab.ndr import NdrReader, WireError
+from vsspc.lab.paexecpipes import StandardPipes
 from vsspc.lab.pipes import EventSink, MessagePipe, PipeListener
 from vsspc.lab.services import Service, ServiceFaults
 
@@ -159,9 +161,11 @@ class PAExecService:
         self._launcher = launcher
         self._events = events
         self._faults = faults
+        self._folder = pipes_folder
         self._listener = PipeListener(pipes_folder, executable.name, self._serve, events)
         self._appearing: asyncio.Task[None] | None = None
         self._settings: dict[int, Settings] = {}
+        self._runs: list[StandardPipes] = []
         self._busy = 0
         self._stopping = False
         self._over = False
@@ -185,6 +189,8 @@ class PAExecService:
         self._over = True
         if self._appearing is not None:
             self._appearing.cancel()
+        for pipes in self._runs:
+            pipes.abandon()
         self._listener.close()
 
     async def _appear_later(self, delay: float) -> None:
@@ -225,9 +231,9 @@ class PAExecService:
         wanted = self._settings.get(unique_id)
         if wanted is None:
             return failed(unique_id, 'Failed to start "". [Err=0x2, 2]')
-        return await self._start_app(wanted, account)
+        return await self._start_app(wanted, account, message[10:])
 
-    async def _start_app(self, wanted: Settings, account: str) -> bytes:
+    async def _start_app(self, wanted: Settings, account: str, sender: bytes) -> bytes:
         self._events.log(
             "process-request",
             service=self._service.name,
@@ -237,7 +243,7 @@ class PAExecService:
             executable=wanted.executable,
             arguments=wanted.arguments,
         )
-        if wanted.username or wanted.copy_files or not wanted.asynchronous:
+        if wanted.username or wanted.copy_files:
             return failed(wanted.unique_id, _not_in_the_lab(wanted))
         request = Launch(
             executable=wanted.executable,
@@ -246,15 +252,33 @@ class PAExecService:
             working_dir=wanted.working_dir,
         )
         try:
-            pid = await self._launcher.launch(request)
+            result = await (self._launcher.launch(request) if wanted.asynchronous else self._run(request, sender))
         except LaunchError as error:
             return failed(wanted.unique_id, str(error))
-        return build_message(MessageId.OK, wanted.unique_id, struct.pack("<I", pid))
+        return build_message(MessageId.OK, wanted.unique_id, struct.pack("<I", result))
+
+    async def _run(self, request: Launch, sender: bytes) -> int:
+        """Run a program to its end, its output on pipes; return its exit code. Raise LaunchError."""
+        reader = NdrReader(sender, packed=True)
+        pid, host = reader.u32(), _text(reader)
+        try:
+            pipes = StandardPipes(self._folder, f"{host}{pid}", self._events)
+            await pipes.open()
+        except OSError as error:
+            raise LaunchError(f"Failed to create the pipes: {error}") from error
+        self._runs.append(pipes)
+        try:
+            await pipes.connected()
+            started = await self._launcher.launch(replace(request, stdout=pipes.output, stderr=pipes.errors))
+            return await self._launcher.wait(started)
+        except TimeoutError:
+            raise LaunchError("Failed to connect to the pipes") from None
+        finally:
+            self._runs.remove(pipes)
+            await pipes.close()
 
 
 def _not_in_the_lab(wanted: Settings) -> str:
     if wanted.username:
         return "The lab's PAExec runs programs as SYSTEM or as the user of the SMB session only."
-    if wanted.copy_files:
-        return "The lab's PAExec copies no files."
-    return "The lab's PAExec has no synchronous runs: Samba serves no FSCTL_PIPE_WAIT."
+    return "The lab's PAExec copies no files."

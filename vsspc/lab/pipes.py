@@ -107,13 +107,17 @@ class PipeListener:
 
     def close(self) -> None:
         """Make the pipe vanish and hang up on its clients. Their runs of `serve` end by PipeClosed."""
+        self.vanish()
+        for writer in self._open.values():
+            writer.close()
+
+    def vanish(self) -> None:
+        """Take no more clients; those that are connected stay."""
         if self._server is None:
             return
         self._server.close()
         self._server = None
         self._path.unlink(missing_ok=True)
-        for writer in self._open.values():
-            writer.close()
 
     async def closed(self) -> None:
         """Wait until the runs of `serve` have ended, at most two seconds; then end them."""

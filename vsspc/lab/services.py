@@ -296,7 +296,12 @@ class ServiceManager:
             self._events.log("service-gone", service=service.name)
 
 
-_VARIABLES = {"systemroot": "C:\\Windows", "windir": "C:\\Windows", "systemdrive": "C:"}
+_VARIABLES = {
+    "comspec": "C:\\Windows\\System32\\cmd.exe",
+    "systemroot": "C:\\Windows",
+    "windir": "C:\\Windows",
+    "systemdrive": "C:",
+}
 
 
 def _executable_of(binary_path: str) -> str:

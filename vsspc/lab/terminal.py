@@ -112,7 +112,14 @@ class Terminal:
             self.environment[name] = value
 
     def local(self, path: str, *, follow: bool = True) -> str:
-        return self.drives.local(path.replace('"', ""), self.cwd, follow=follow)
+        return self.drives.local(self._without_share(path.replace('"', "")), self.cwd, follow=follow)
+
+    def _without_share(self, path: str) -> str:
+        r"""Return the path on a drive of what is asked of this host's own administrative share: `\\HOST\C$\x` is `C:\x`."""
+        own = re.match(r"\\\\([^\\]+)\\([A-Za-z])\$(?=\\|$)", path)
+        if own is None or own[1].upper() != (self.variable("COMPUTERNAME") or "").upper():
+            return path
+        return f"{own[2]}:{path[own.end() :]}"
 
     def change_folder(self, path: str) -> None:
         """Make a folder the current one, and hold it open as Windows does. Raise OSError."""

@@ -118,8 +118,8 @@ class Programs:
                 environment=self.site.windows.environment(request.account),
                 account=request.account,
                 parent=0,
-                stdout=None,
-                stderr=None,
+                stdout=request.stdout,
+                stderr=request.stderr,
             )
         except FileNotFoundError:
             raise LaunchError(

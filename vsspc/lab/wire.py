@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from vsspc.lab import svcctl
+from vsspc.lab.commandservice import CommandService
 from vsspc.lab.launch import Launcher
 from vsspc.lab.paexec import PAExecService
 from vsspc.lab.pipes import EventSink, MessagePipe, PipeListener
@@ -51,7 +52,9 @@ class Wire:
         await svcctl.serve(pipe, session)
 
     def _run(self, service: Service, executable: Path, ended: Callable[[], None]) -> ServiceProgram:
-        """Run a service's program. PAExec is the only one that the lab knows, under whatever name it comes."""
+        """Run a service's program: a command line, or PAExec, under whatever name it comes."""
+        if executable.name.lower() == "cmd.exe":
+            return CommandService(service, self._launcher)
         return PAExecService(
             service,
             executable,

@@ -22,6 +22,8 @@ RSYNC_SOCKET_ERROR = 10
 FIRST_PROOF = 1.0
 """Seconds for the first try to read the markers, up to `timeouts.proof` for the later ones: a stranger at the port may
 accept us and say nothing, and our daemon has ended long since."""
+LOG_SECONDS = 1.0
+"""Seconds for the daemon's log to appear, where the host tells of that; then it is asked all the same."""
 WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
@@ -107,6 +109,8 @@ def release_session_file(site: Site, resource: Resource) -> None:
 def _await_proof(site: Site, run: str, told: DaemonSettings, password: str, *, live: bool) -> None:
     """Prove the content as soon as the daemon answers; find out why when it does not."""
     most = site.settings.timeouts["proof"]
+    # rsync writes its first line right before it binds the port (clientserver.c, daemon_main).
+    site.transport.wait(Names(run).folder, {DAEMON_LOG, "serve.rc"}, min(LOG_SECONDS, site.deadline.left(site.clock.now())))
     pause, wrong_since, seconds = FIRST, float("inf"), min(FIRST_PROOF, most)
     while True:
         attempt = Deadline.after(site.clock.now(), seconds, "timeouts.proof").sooner(site.deadline)

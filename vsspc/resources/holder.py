@@ -6,7 +6,7 @@ script. Either way RELEASE_REPORT tells what is left; nothing is believed gone t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DeadlineExceeded, RemoteFileMissing, TeardownIncomplete
@@ -71,19 +71,21 @@ def _holder_ends(site: Site, run: str) -> bool:
         present = {entry.name.lower() for entry in site.transport.list(names.folder)}
         return bool(present & {STOPPING, "hold.rc"})
 
-    return _comes(site, limit, answered, "the holder's answer") and _ended_within(site, run, "hold", _patience(site))
+    return _comes(site, run, {STOPPING, "hold.rc"}, limit, answered, "the holder's answer") and _ended_within(site, run, "hold", _patience(site))
 
 
 def _ended_within(site: Site, run: str, job: str, seconds: float) -> bool:
     """Wait so long for a job to end by itself; say whether it did."""
     limit = Deadline.after(site.clock.now(), seconds, "the job's time")
-    return _comes(site, limit, lambda: jobs.has_ended(site, run, job), f"the end of the job {job}")
+    return _comes(site, run, {f"{job}.rc"}, limit, lambda: jobs.has_ended(site, run, job), f"the end of the job {job}")
 
 
-def _comes(site: Site, limit: Deadline, there: Callable[[], bool], what: str) -> bool:
+def _comes(
+    site: Site, run: str, names: Collection[str], limit: Deadline, there: Callable[[], bool], what: str
+) -> bool:
     """Look until it is there, or the limit has come; say which. Raise DeadlineExceeded when the step's time is over."""
     try:
-        return poll(site.clock, limit.sooner(site.deadline), lambda: there() or None, what)
+        return poll(site, run, names, limit.sooner(site.deadline), lambda: there() or None, what)
     except DeadlineExceeded:
         if site.deadline.spent(site.clock.now()):
             raise

@@ -71,12 +71,18 @@ def hashes(site: Site, run: str, *names: str) -> dict[str, str]:
 
 def start(site: Site, run: str, job: str, script: str) -> int:
     """Upload the job and start it as LocalSystem; return its Windows PID. An earlier result of the name is gone."""
-    names = Names(run)
-    site.transport.delete(names.path(f"{job}.rc"))
+    clear(site, run, job, f"{job}.rc")
+    site.started.add((run, job))
     put(site, run, f"{job}.cmd", script)
-    pid = site.transport.start(service.acquire(site, run), scripts.arguments_for(names, job))
+    pid = site.transport.start(service.acquire(site, run), scripts.arguments_for(Names(run), job))
     site.log.info("job.started", job=job, pid=pid)
     return pid
+
+
+def clear(site: Site, run: str, job: str, name: str) -> None:
+    """Delete a file that an earlier run of the job may have left."""
+    if run not in site.made or (run, job) in site.started:
+        site.transport.delete(Names(run).path(name))
 
 
 def result(site: Site, run: str, job: str) -> JobResult | None:
@@ -101,14 +107,14 @@ def has_ended(site: Site, run: str, job: str) -> bool:
     return any(site.transport.list(Names(run).folder, f"{job}.rc"))
 
 
-def wait(site: Site, run: str, job: str) -> JobResult:
+def wait(site: Site, run: str, job: str, *, begun: bool = False) -> JobResult:
     """Return the job's result, once it has one. Raise DeadlineExceeded at the step's deadline."""
-    return poll(site.clock, site.deadline, lambda: result(site, run, job), f"the job {job}")
+    return poll(site, run, {f"{job}.rc"}, site.deadline, lambda: result(site, run, job), f"the job {job}", begun=begun)
 
 
 def run_job(site: Site, run: str, job: str, script: str) -> JobResult:
     """Run a job to its end."""
     start(site, run, job, script)
-    done = wait(site, run, job)
+    done = wait(site, run, job, begun=True)
     site.log.info("job.ended", job=job, code=done.code)
     return done

@@ -40,6 +40,7 @@ def make(site: Site, run: str, volumes: Sequence[Volume]) -> Surroundings:
     site.intend(Resource(Kind.RUN_FOLDER, run))
     for folder in (names.folder, names.path("bin"), names.path("etc")):
         site.transport.make_folder(folder)
+    site.made.add(run)
     done = jobs.run_job(site, run, "prepare", scripts.prepare(volumes))
     if done.code != 0:
         raise prepare_failure(done.code, done.output, volumes)

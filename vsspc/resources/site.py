@@ -19,7 +19,7 @@ class Site:
     this server's name in owner files; with `dismiss` the hold of another server ends.
     `volumes` are those that this run serves: of the settings' the optional ones may be missing. `below` is the folder of
     each that a restore writes to, with a backslash before it; empty where the whole volume is meant. `services` remembers
-    the service that this session installed for a run, `uploaded` which programs it has put there, `programs` the SHA-256
+    the service that this session installed for a run, `made` the runs whose folder it made, `started` their jobs that it started, `uploaded` which programs it has put there, `programs` the SHA-256
     of each by its name in the run's folder; `host_verifies`: the host can compute such.
     """
 
@@ -39,6 +39,8 @@ class Site:
     confirm: Callable[[Resource], None]
     below: str = ""
     services: dict[str, str] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
+    started: set[tuple[str, str]] = field(default_factory=set)
     uploaded: set[str] = field(default_factory=set)
     programs: dict[str, str] = field(default_factory=dict)
     host_verifies: bool = True

@@ -55,6 +55,9 @@ def rsyncd_conf(
         f"pid file = {own('rsyncd.pid')}",
         f"lock file = {own('rsyncd.lock')}",
         f"log file = {own(DAEMON_LOG)}",
+        # rsync's questions and answers are small: with Nagle's algorithm (RFC 896) each waits for the reader's delayed
+        # acknowledgement, 40 ms on Linux and 200 ms on Windows. Measured in the lab: 43 ms for each of three.
+        "socket options = TCP_NODELAY",
         "charset = utf-8",
         "",
     ]

@@ -66,7 +66,7 @@ def test_what_is_told_and_asked_for_on_the_wire() -> None:
         assert objection(session.descriptor("ours") or b"") is None
         # What is told at the creation is applied: Samba shows whom it lets in by the folder's mode.
         for told, mode in ((CLOSED, 0o755), (descriptor(ADMINISTRATORS, (EVERYONE, FULL)), 0o777)):
-            with patch("vsspc.adapters.smb.CLOSED", told):
+            with patch("vsspc.adapters.smbfiles.CLOSED", told):
                 session.make_folder(f"told-{mode:o}")
             assert host.root.joinpath(f"told-{mode:o}").stat().st_mode & 0o777 == mode
         assert "may change" in str(objection(session.descriptor("told-777") or b""))

@@ -7,11 +7,9 @@ import pytest
 from tests.contract.lab_driver import LabDriver
 from tests.contract.run_contract import assert_good
 from tests.fakes.world import World
-from vsspc.adapters.smb import Files
 from vsspc.core.errors import VolumeUnsupported
 from vsspc.core.settings import EngineChoice
 from vsspc.lab.process import LabProcess
-from vsspc.ports import RemoteFile
 
 
 @pytest.mark.parametrize("engine", ["vshadow", "diskshadow", "wmi"])
@@ -55,30 +53,10 @@ def test_on_the_lab(lab: LabProcess) -> None:
     assert run.left() == {}
 
 
-class _Folders(Files):
-    """The files of a share, as far as `delete_tree` uses them: what is in a folder is told, what is deleted noted."""
-
-    def __init__(self, inside: dict[str, list[RemoteFile]]) -> None:
-        self.inside, self.deleted = inside, list[str]()
-
-    def entries(self, path: str, pattern: str) -> list[RemoteFile]:
-        return self.inside[path]
-
-    def delete(self, path: str) -> None:
-        self.deleted.append(path)
-
-
-def test_a_link_in_a_folder_of_ours_is_deleted_and_never_followed() -> None:
-    """A junction and a link to a folder are folders too by their attributes; nobody looks into them."""
-    junction = RemoteFile("junction", 0, True, 0.0, 0.0, is_link=True)
-    inside = {"run": [junction, RemoteFile("bin", 0, True, 0.0, 0.0)], r"run\bin": [RemoteFile("file", 0, False, 0.0, 0.0, is_link=True)]}
-    files = _Folders(inside)
-    files.delete_tree("run")
-    assert files.deleted == [r"run\junction", r"run\bin\file", r"run\bin", "run"]
-
-
 def test_windows_own_rd_does_not_follow_one_either(lab: LabProcess) -> None:
-    """With it a run ends that nobody comes for (scripts/hold.py); the lab's rd does as Windows' does."""
+    """With it a run ends that nobody comes for (scripts/hold.py); the lab's rd does as Windows' does. (For our own deletions:
+    tests/unit/adapters/test_files.py.)
+    """
     elsewhere, folder = lab.volume() / "Elsewhere", lab.volume() / "Folder"
     elsewhere.mkdir()
     folder.mkdir()

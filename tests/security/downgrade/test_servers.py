@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.contract.test_psexec_transport import ADMINISTRATOR, SambaHost, running
-from tests.contract.transport_contract import within
+from tests.contract.transport_contract import within, written
 from tests.security.tally import note
 from vsspc.core.errors import AccessRefused, AuthRejected, HostUnreachable, VsspcError
 from vsspc.lab.samba import Account
@@ -25,7 +25,7 @@ def opened(host: SambaHost, account: Account = ADMINISTRATOR, *, encrypt: bool =
     error: VsspcError | None = None
     try:
         transport = host.factory(account, encrypt=encrypt).open(within(10))
-        transport.put("uploaded.txt", b"ours")
+        written(transport, "uploaded.txt", b"ours")
         transport.close()
     except VsspcError as raised:
         error = raised
@@ -76,7 +76,7 @@ def test_only_an_explicit_setting_lets_a_weaker_session_in(dialect: str) -> None
     options = {"server min protocol": "SMB2_02", "server max protocol": dialect, "server smb encrypt": "off"}
     with running(options=options) as host:
         transport = host.factory(encrypt=False).open(within(10))
-        transport.put("uploaded.txt", b"ours")
+        written(transport, "uploaded.txt", b"ours")
         assert transport.security.encrypted is False
         transport.close()
         assert (host.root / "uploaded.txt").read_bytes() == b"ours"

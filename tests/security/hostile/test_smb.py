@@ -17,7 +17,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.contract.test_psexec_transport import SambaHost, running
-from tests.contract.transport_contract import within
+from tests.contract.transport_contract import within, written
 from tests.security.bounds import survive
 from tests.security.relay import Relay
 from tests.security.tally import VARIABLE
@@ -25,7 +25,7 @@ from vsspc.adapters.smb import _Connection
 from vsspc.core.errors import VsspcError
 
 SERVICE = "vsspc-0123456789ab-00ff"
-ANSWERS = 50
+ANSWERS = 42
 """So many has a session that does all that a run does."""
 
 
@@ -50,7 +50,9 @@ def session(host: SambaHost, seconds: float = 2.5, relay: Relay | None = None) -
     with suppress(VsspcError):
         transport.delete_tree("vsspc")
     attempt(lambda: transport.make_folder("vsspc"))
-    attempt(lambda: transport.put("vsspc\\a.txt", b"a" * 300_000))
+    attempt(lambda: written(transport, "vsspc\\a.txt", b"a" * 300_000))
+    for names in ((), {"b.txt"}):
+        attempt(lambda names=names: transport.wait("vsspc", names, 0.0))  # type: ignore[misc]
     attempt(lambda: transport.get("vsspc\\a.txt"))
     attempt(lambda: transport.list("vsspc"))
     attempt(lambda: transport.replace("vsspc\\a.txt", b"b", None))

@@ -95,6 +95,13 @@ if not exist "a b" echo gone
     )
 
 
+def test_the_hosts_own_share_is_its_drive_and_no_other_hosts(script: Script, bare_lab: LabProcess) -> None:
+    own, other = r"\\%COMPUTERNAME%\C$\own.txt", r"\\elsewhere\C$\other.txt"
+    assert script(f">{own} echo here\n>{other} echo there\nif exist {own} exit /b 7")[0] == 7
+    assert bare_lab.read("C:\\own.txt") == b"here\r\n"
+    assert not (bare_lab.volume() / "other.txt").exists()
+
+
 def test_rd_never_follows_a_link(script: Script, bare_lab: LabProcess) -> None:
     keep = bare_lab.volume("D:") / "keep"
     keep.mkdir()

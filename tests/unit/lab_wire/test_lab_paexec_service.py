@@ -45,10 +45,14 @@ class Pipe:
         self.reader = reader
         self.writer = writer
 
+    async def message(self) -> bytes:
+        """Return the next message."""
+        return await self.reader.readexactly(int.from_bytes(await self.reader.readexactly(2), "little"))
+
     async def ask(self, message: bytes) -> tuple[int, bytes]:
         """Send a message; return the answer's id and body."""
         self.writer.write(len(message).to_bytes(2, "little") + message)
-        answer = await self.reader.readexactly(int.from_bytes(await self.reader.readexactly(2), "little"))
+        answer = await self.message()
         kind, _, size = struct.unpack_from("<HII", answer)
         assert len(answer) == 10 + size
         return kind, answer[10:]
@@ -158,15 +162,70 @@ def test_a_stop_during_a_request_waits_for_it(folder: Path) -> None:
     play(folder, scene)
 
 
+def test_a_synchronous_run_has_its_output_on_pipes(folder: Path) -> None:
+    """What PAExec does for a client that does not ask for FSCTL_PIPE_WAIT."""
+
+    async def scene(host: Host) -> None:
+        async def printing(request: Launch) -> int:
+            assert request.stdout is not None and request.stderr is not None
+            request.stdout(b"x" * 1500)
+            request.stderr(b"oops")
+            return 4
+
+        host.launcher.launch = printing  # type: ignore[method-assign]
+        await host.start()
+        pipe = await host.open()
+        assert await pipe.ask(settings(asynchronous=False)) == (MessageId.OK, b"")
+        asked = asyncio.create_task(pipe.ask(START_APP))
+        assert await host.eventually((host.pipes / "paexecin1").exists)
+        output, errors = await host.open("paexecout1"), await host.open("paexecerr1")
+        assert not asked.done()
+        await host.open("paexecin1")
+        assert await asked == (MessageId.OK, struct.pack("<I", 0))
+        assert [await output.message(), await output.message()] == [b"x" * 1024, b"x" * 476]
+        assert await errors.message() == b"oops"
+        assert await output.broken() and await errors.broken()
+
+    play(folder, scene)
+
+
+def test_a_client_that_opens_no_pipes_gets_no_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsspc.lab.paexecpipes.PATIENCE", 0.05)
+
+    async def scene(host: Host) -> None:
+        await host.start()
+        pipe = await host.open()
+        await pipe.ask(settings(asynchronous=False))
+        assert (await pipe.ask(START_APP))[0] == MessageId.FAILED
+        assert host.launcher.launched == []
+
+    play(folder, scene)
+
+
+def test_a_command_line_in_the_place_of_a_service(folder: Path) -> None:
+    """impacket's smbexec: it runs, and is no service."""
+
+    async def scene(host: Host) -> None:
+        (host.drive.system_root / "System32").mkdir()
+        (host.drive.system_root / "System32" / "cmd.exe").write_bytes(b"MZ")
+        service = host.manager.create("once", "once", "%COMSPEC% /Q /c echo hello")
+        with pytest.raises(ServiceError) as refused:
+            await host.manager.start(service, host.wire._run)
+        assert refused.value.code is Win32.SERVICE_REQUEST_TIMEOUT
+        assert service.state is ServiceState.STOPPED
+        assert host.launcher.launched == [Launch(executable="cmd.exe", arguments="/Q /c echo hello", account="SYSTEM")]
+
+    play(folder, scene)
+
+
 @pytest.mark.parametrize(
     ("message", "says"),
     [
-        (settings(asynchronous=False), "no synchronous runs"),
         (settings(username="other"), "only"),
         (settings(copy_files=True), "copies no files"),
         (b"", "Failed to start"),
     ],
-    ids=["synchronous", "as another user", "copying", "without settings"],
+    ids=["as another user", "copying", "without settings"],
 )
 def test_what_the_lab_has_not_is_said(folder: Path, message: bytes, says: str) -> None:
     async def scene(host: Host) -> None:

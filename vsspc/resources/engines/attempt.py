@@ -32,7 +32,7 @@ def begin(site: Site, run: str, engine: Engine, seen: Surroundings) -> None:
     )
     jobs.put(site, run, "held.cmd", holder)
     site.intend(Resource(Kind.SHADOW_SET, run))
-    site.transport.delete(names.path(HELD))
+    jobs.clear(site, run, "hold", HELD)
     jobs.start(site, run, "hold", scripts.hold(names, roots, run, making, service.acquire(site, run)))
 
 
@@ -55,7 +55,7 @@ def complete(site: Site, run: str, engine: Engine) -> ShadowSet | HoldFailure:
             return False
         return True if HELD in present else None
 
-    if poll(site.clock, site.deadline, look, "making the shadow copy"):
+    if poll(site, run, {HELD, "hold.rc"}, site.deadline, look, "making the shadow copy", begun=True):
         return engine.read(site, run)
     done = jobs.wait(site, run, "hold")
     if done.code == 0:
