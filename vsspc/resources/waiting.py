@@ -18,8 +18,9 @@ T = TypeVar("T")
 FIRST = 0.01
 MOST = 0.5
 """Seconds between two looks: the first pause, and the longest one; each is half as long again as the one before."""
-SELDOM = 2.0
-"""Seconds between two looks where the host tells when there is something to see: it may be wrong."""
+SELDOM = (0.25, 2.0)
+"""Seconds between two looks where the host tells when there is something to see: the first ones, each twice as long as the
+one before, and the longest. What happens right after a folder is first watched may not be told (measured: Samba 4.17)."""
 _HASTY = 3
 """How often in a row the host may tell of something, when there is nothing to be seen."""
 
@@ -40,9 +41,9 @@ def poll(
     Raise DeadlineExceeded, naming `what`, at the deadline.
     """
     folder, clock = Names(run).folder, site.clock
-    pause, hasty = FIRST, 0
+    pause, (seldom, most), hasty = FIRST, SELDOM, 0
     if begun:
-        site.transport.wait(folder, names, min(SELDOM, deadline.left(clock.now())))
+        site.transport.wait(folder, names, min(seldom, deadline.left(clock.now())))
     while True:
         found = look()
         if found is not None:
@@ -51,8 +52,9 @@ def poll(
         left = deadline.left(began)
         if left <= 0:
             raise DeadlineExceeded(f"{what} took longer than {deadline.name} allows")
-        told = site.transport.wait(folder, names, min(SELDOM, left))
-        hasty = hasty + 1 if clock.now() - began < MOST else 0
+        told = site.transport.wait(folder, names, min(seldom, left))
+        hasty = hasty + 1 if clock.now() - began < FIRST else 0
+        seldom = min(2 * seldom, most)
         if not told or hasty > _HASTY:
             clock.sleep(min(pause, deadline.left(clock.now())))
             pause = min(pause * 1.5, MOST)
