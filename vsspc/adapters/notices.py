@@ -20,12 +20,11 @@ from smbprotocol.open import (
     CreateOptions,
     DirectoryAccessMask,
     ImpersonationLevel,
-    Open,
     ShareAccess,
 )
 
-from vsspc.adapters.chains import Chains
 from vsspc.adapters.foreign import status_of
+from vsspc.adapters.smbfiles import Files
 
 _STATUS_PENDING: Final = 0x103
 #: More has changed than one answer holds: which is not told.
@@ -48,10 +47,10 @@ class _Watched:
 class Notices:
     """What is told of the folders of one share. Every method is to be called inside `Link.bounded`."""
 
-    def __init__(self, tree: Any, now: Callable[[], float]) -> None:
-        self._tree = tree
-        self._chains = Chains(tree)
-        self._connection = tree.session.connection
+    def __init__(self, files: Files, now: Callable[[], float]) -> None:
+        self._files = files
+        self._chains = files.chains
+        self._connection = files.tree.session.connection
         self._now = now
         self._watched: dict[str, _Watched] = {}
 
@@ -86,7 +85,7 @@ class Notices:
                 self._chains.close_unawaited(watched.opened)  # the waiting request ends with it ([MS-SMB2] 3.3.5.10)
 
     def _watch(self, folder: str) -> _Watched:
-        opened = Open(self._tree, folder)
+        opened = self._files.opened(folder)
         opened.create(
             ImpersonationLevel.Impersonation,
             DirectoryAccessMask.FILE_LIST_DIRECTORY | DirectoryAccessMask.SYNCHRONIZE,

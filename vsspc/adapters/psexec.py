@@ -36,7 +36,7 @@ class PsexecTransport:
         self._link = link
         self._files = files
         self._services = services
-        self._notices = Notices(files.tree, link.clock.now)
+        self._notices = Notices(files, link.clock.now)
         self._under_way: list[tuple[str, Chain]] = []
         """What was sent and not answered yet: what is being done, and its chain. They depend on nothing, and nothing on them:
         whatever else is sent waits for their answers first."""

@@ -81,14 +81,19 @@ _OF_THE_CREATE_BEFORE: Final = b"\xff" * 16
 """The file id in a message that follows the creation of the file in a chain ([MS-SMB2] 3.3.5.2.7.2)."""
 
 
-
 class Files:
-    """The files of one share. Every method is to be called inside `Link.bounded`; exceptions are smbprotocol's."""
+    """The files of one share, or below a folder of it. Every method is to be called inside `Link.bounded`; exceptions are
+    smbprotocol's."""
 
-    def __init__(self, tree: Any) -> None:
-        self.tree = self._tree = tree
+    def __init__(self, tree: Any, below: str = "") -> None:
+        self.tree = tree
+        self._root = below
         self._connection = tree.session.connection
         self.chains = Chains(tree)
+
+    def opened(self, path: str) -> Any:
+        """Return a handle, not created yet, for a path."""
+        return Open(self.tree, "\\".join(filter(None, (self._root, path))))
 
     def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
         """Write a whole file."""
@@ -97,7 +102,7 @@ class Files:
 
     def begin_put(self, path: str, data: bytes, *, exclusive: bool = False) -> Chain | None:
         """Send a whole file; return what is still to be ended by `end_put`, None for a large one, which has been written."""
-        file = Open(self._tree, path)
+        file = self.opened(path)
         create = (
             ImpersonationLevel.Impersonation,
             FilePipePrinterAccessMask.FILE_WRITE_DATA | FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES,
@@ -145,7 +150,7 @@ class Files:
 
     def get(self, path: str, limit: int) -> bytes:
         """Return the first `limit` bytes of a file."""
-        file = Open(self._tree, path)
+        file = self.opened(path)
         create = (
             ImpersonationLevel.Impersonation,
             FilePipePrinterAccessMask.FILE_READ_DATA | FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES,
@@ -164,7 +169,7 @@ class Files:
         data = _no_more(bytes(head), first)
         if len(data) < first or limit <= first:
             return data
-        rest = Open(self._tree, path)
+        rest = self.opened(path)
         rest.create(*create)
         with self._closing(rest):
             parts, size = [data], len(data)
@@ -187,7 +192,7 @@ class Files:
 
         While it is open here nobody else can open it ([MS-FSA] 2.1.5.1.2.2: sharing), so there is no moment between.
         """
-        file = Open(self._tree, path)
+        file = self.opened(path)
         access = FilePipePrinterAccessMask
         create: Message = file.create(
             ImpersonationLevel.Impersonation,
@@ -217,7 +222,7 @@ class Files:
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file, folder or link of that name, and not one that is about to go."""
-        entry = Open(self._tree, path)
+        entry = self.opened(path)
         try:
             self.chains.run(entry, [self._open_entry(entry, FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES)])
         except SMBException as exc:
@@ -231,7 +236,7 @@ class Files:
 
         The descriptor goes with the creation ([MS-SMB2] 2.2.13.2.2), so there is no moment at which it is open.
         """
-        folder = Open(self._tree, path)
+        folder = self.opened(path)
         descriptor = SMB2CreateContextRequest()
         descriptor["buffer_name"] = b"SecD"
         descriptor["buffer_data"] = CLOSED
@@ -249,7 +254,7 @@ class Files:
 
     def descriptor(self, path: str) -> bytes | None:
         """Return the owner of a folder and who may use it ([MS-DTYP] 2.4.6); None for what is a file, or a link."""
-        folder = Open(self._tree, path)
+        folder = self.opened(path)
         access = DirectoryAccessMask.READ_CONTROL | DirectoryAccessMask.FILE_READ_ATTRIBUTES
         query = SMB2QueryInfoRequest()
         query["info_type"] = InfoType.SMB2_0_INFO_SECURITY
@@ -284,7 +289,7 @@ class Files:
         while levels[-1] or files:
             if levels[-1] and levels[-1][0].count("\\") > _DEEPEST:
                 raise SessionLost(f"a folder of ours on the host has folders below it, {_DEEPEST} deep", transient=False)
-            deletions, folders = [self._deletion(one) for one in files], [Open(self._tree, one) for one in levels[-1]]
+            deletions, folders = [self._deletion(one) for one in files], [self.opened(one) for one in levels[-1]]
             listings = [(folder, self._listing(folder, "*")) for folder in folders]
             outcomes = self.chains.together([*deletions, *listings], _LISTED)
             _check(outcomes[: len(deletions)], _ABSENT)
@@ -309,12 +314,12 @@ class Files:
     def _deletion(self, path: str) -> tuple[Any, list[Message]]:
         # By disposition, not with FILE_DELETE_ON_CLOSE: only this is answered with "not empty" or "in use".
         access = FilePipePrinterAccessMask.DELETE | FilePipePrinterAccessMask.FILE_READ_ATTRIBUTES
-        entry = Open(self._tree, path)
+        entry = self.opened(path)
         return entry, [self._open_entry(entry, access), self._mark_for_deletion()]
 
     def entries(self, path: str, pattern: str) -> list[RemoteFile]:
         """Return the entries of a folder that match; a link has none."""
-        folder = Open(self._tree, path)
+        folder = self.opened(path)
         return self._listed_whole(path, pattern, folder, self.chains.run(folder, self._listing(folder, pattern), _LISTED))
 
     def _listing(self, folder: Any, pattern: str) -> list[Message]:
@@ -340,7 +345,7 @@ class Files:
         return _bounded(path, first or []) if second is None else self._entries_of_many(path, pattern)
 
     def _entries_of_many(self, path: str, pattern: str) -> list[RemoteFile]:
-        folder = Open(self._tree, path)
+        folder = self.opened(path)
         folder.create(*_LIST)
         found: list[RemoteFile] = []
         with self._closing(folder):

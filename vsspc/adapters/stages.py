@@ -7,13 +7,13 @@ be reached through C$, as `Windows` there: enough to look at the rest of the hos
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
 
 from vsspc.adapters.authentication import Authentication
 from vsspc.adapters.foreign import service_code_of, status_of, translate
 from vsspc.adapters.paexec import Services
 from vsspc.adapters.psexec import PsexecTransport
-from vsspc.adapters.smb import Files, Link
+from vsspc.adapters.smb import Link
+from vsspc.adapters.smbfiles import Files
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import AccessRefused, DeadlineExceeded, Interrupted, VsspcError
 from vsspc.core.logon import Logon
@@ -69,10 +69,7 @@ class Access:
 
     def close(self) -> None:
         """End the session. Never raises."""
-        if self._services is not None:
-            self._link.close(self._services.close)
-        else:
-            self._link.close()
+        self._link.close()
 
     def _opened(self) -> Files:
         if self._files is None:
@@ -96,28 +93,23 @@ class StagedFactory:
         settings, errors = self._settings, dict[str, VsspcError]()
         try:
             link.open(settings.address, settings.smb_port, self._authentication, settings.encrypt)
-            files = self._share(link, ADMIN, Files, errors)
-            if files is None:
-                files = self._share(link, DRIVE, _Below, errors)
-            services: Services | None = None
+            files = self._share(link, ADMIN, "", errors) or self._share(link, DRIVE, _BELOW, errors)
+            # Where there is no share its calls for files are not made: nothing is installed without one.
+            services = Services(link, files or Files(_NoTree(link)), settings.timeouts["service"])
+            doing = "opening the service manager"
             try:
-                services = link.bounded(
-                    "opening the service manager",
-                    # Where there is no share its calls for files are not made: nothing is installed without one.
-                    lambda: Services(link, files or Files(_NoTree(link)), settings.timeouts["service"]),
-                    explain=lambda exc: _explain(exc, "opening the service manager"),
-                )
+                link.bounded(doing, services.open, explain=lambda exc: _explain(exc, doing))
             except (Interrupted, DeadlineExceeded):
                 raise
             except VsspcError as error:
                 errors["manager"] = error
-            return Access(link, files, services, errors)
+            return Access(link, files, None if "manager" in errors else services, errors)
         except BaseException:
             link.close()
             raise
 
-    def open(self, deadline: Deadline) -> PsexecTransport:
-        """Connect and log on, for work. One attempt, bounded by the deadline. Raise as `look` does, or why it cannot work."""
+    def open(self, deadline: Deadline, *, jobs: bool = True) -> PsexecTransport:
+        """Connect and log on, for work, whether there will be `jobs` or not. One attempt, bounded by the deadline. Raise as `look` does, or why it cannot work."""
         access = self.look(deadline)
         try:
             return access.transport()
@@ -136,12 +128,11 @@ class StagedFactory:
         self._authentication.close()
 
     @staticmethod
-    def _share(
-        link: Link, name: str, kind: Callable[..., Files], errors: dict[str, VsspcError]
-    ) -> Files | None:
+    def _share(link: Link, name: str, below: str, errors: dict[str, VsspcError]) -> Files | None:
         doing = f"opening {name}"
         try:
-            return kind(link.bounded(doing, lambda: link.share(name), explain=lambda exc: _explain(exc, doing)))
+            tree = link.bounded(doing, lambda: link.share(name), explain=lambda exc: _explain(exc, doing))
+            return Files(tree, below)
         except AccessRefused as error:  # missing (AdminShareMissing), or denied
             errors[name] = error
             return None
@@ -158,35 +149,3 @@ class _NoTree:
 
     def __init__(self, link: Link) -> None:
         self.session = link.session
-
-
-class _Below(Files):
-    """The files below a folder of a share, by their paths relative to it."""
-
-    def put(self, path: str, data: bytes, *, exclusive: bool = False) -> None:
-        super().put(_below(path), data, exclusive=exclusive)
-
-    def get(self, path: str, limit: int) -> bytes:
-        return super().get(_below(path), limit)
-
-    def replace(self, path: str, old: bytes, new: bytes | None) -> bool:
-        return super().replace(_below(path), old, new)
-
-    def exists(self, path: str) -> bool:
-        return super().exists(_below(path))
-
-    def make_folder(self, path: str) -> None:
-        super().make_folder(_below(path))
-
-    def descriptor(self, path: str) -> bytes | None:
-        return super().descriptor(_below(path))
-
-    def delete(self, path: str) -> None:
-        super().delete(_below(path))
-
-    def entries(self, path: str, pattern: str) -> list[RemoteFile]:
-        return super().entries(_below(path), pattern)
-
-
-def _below(path: str) -> str:
-    return rf"{_BELOW}\{path}" if path else _BELOW

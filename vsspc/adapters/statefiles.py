@@ -21,7 +21,18 @@ from typing import Any
 
 from vsspc.adapters.wholefile import read_regular, write_whole
 from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable, VsspcError
-from vsspc.core.words import BEGINNING, RUN_ID, Kind, Lease, Purpose, Resource, State, Volume, check_address, check_host_name
+from vsspc.core.words import (
+    BEGINNING,
+    RUN_ID,
+    Kind,
+    Lease,
+    Purpose,
+    Resource,
+    State,
+    Volume,
+    check_address,
+    check_host_name,
+)
 
 LEASE_VERSION = 1
 _LEASE_LIMIT = 256 * 1024
