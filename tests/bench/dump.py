@@ -85,7 +85,8 @@ def _bare_daemon(lab: LabProcess, port: int) -> Iterator[int]:
         text = re.sub(r"(?m)^((?:pid|lock|log) file = ).*/", rf"\g<1>{folder}/", text)
         Path(folder, "rsyncd.conf").write_text(text, "utf-8")
         words = ["rsync", "--daemon", "--no-detach", f"--config={folder}/rsyncd.conf", f"--address={lab.address}"]
-        daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+        # In a session of its own, as the lab's is: the kernel's scheduler shares processors out by session.
+        daemon = subprocess.Popen(words, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             _await_port(lab.address, own)
             yield own

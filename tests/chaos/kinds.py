@@ -162,7 +162,7 @@ def link_drop(cycle: Cycle) -> None:
 
 
 def link_cut(cycle: Cycle) -> None:
-    after, lost = cycle.random.randrange(260), cycle.random.choice(("request", "answer"))
+    after, lost = cycle.random.randrange(170), cycle.random.choice(("request", "answer"))
     cycle.site.lab.inject("link-cut", cycle.random.choice((1, 1, 2)), after=after, lost=lost)
     _expect_link_trouble(cycle, cycle.dump())
 
@@ -175,7 +175,7 @@ def link_delay(cycle: Cycle) -> None:
 def link_silent(cycle: Cycle) -> None:
     """Half-open: everything hangs until a deadline, or for a while."""
     cycle.configure(**PROMPT)
-    cycle.site.lab.inject("link-silent", after=cycle.random.randrange(260))
+    cycle.site.lab.inject("link-silent", after=cycle.random.randrange(170))
     if cycle.random.random() < 0.5:
         with cycle.beside(_after(cycle, cycle.site.lab.clear, 4.0)):
             dump = cycle.dump()

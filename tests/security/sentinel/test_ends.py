@@ -60,7 +60,7 @@ def test_commands_that_are_stopped(made: Site) -> None:
 
 def test_links_that_are_cut_and_a_second_command(made: Site) -> None:
     with made.search() as search:
-        for after in (40, 90):
+        for after in (30, 60):
             made.lab.inject("link-cut", times=1, after=after, lost="answer")
             output, _ = (pre := made.pre()).communicate(timeout=60)
             search.say(f"pre, cut after {after}", output)
@@ -88,7 +88,7 @@ def test_a_fault_of_ours(made: Site, where: str) -> None:
 @pytest.mark.parametrize("fault", ["daemon-live", "port-taken", "disconnected"])
 def test_what_an_error_leads_to(made: Site, fault: str) -> None:
     if fault == "disconnected":
-        made.lab.inject("link-cut", after=100)
+        made.lab.inject("link-cut", after=60)
     else:
         made.lab.inject(fault)
     code, output, told = tell_all(made, "nothing")
