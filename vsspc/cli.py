@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from importlib import import_module
 
@@ -70,6 +71,9 @@ def main() -> None:
     except SystemExit as ended:
         if ended.code is not None and not isinstance(ended.code, int):
             raise
+        for thread in set(threading.enumerate()) - {threading.current_thread()}:
+            if not thread.daemon:
+                thread.join()  # as Python does: the log's first events may still be on their way to the file
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -7,21 +7,20 @@ before its error, names that file.
 
 from __future__ import annotations
 
-import logging
 import os
+import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
-
-import structlog
+from typing import TYPE_CHECKING, Any, TextIO
 
 from vsspc.core.errors import ConfigError, VsspcError
-from vsspc.ports import Log
 from vsspc.terminal import Verbosity, printable, write_line
 
-_SECRET_KEYS = frozenset({"password", "secret", "credentials"})
+if TYPE_CHECKING:
+    from vsspc.jsonlog import Write
 
 _UNDOING = frozenset({"pre", "restore-pre"})
 """The commands that undo what they did when a step fails."""
@@ -109,54 +108,74 @@ _ONCE = frozenset({"session"})
 
 def open_log(
     file: Path | None, stdout: TextIO | None, verbosity: Verbosity = Verbosity.NORMAL, **bound: object
-) -> Log:
+) -> JsonLog:
     """Return a log that writes to stdout and appends to the JSON file, each if it is given. Raise ConfigError."""
-    stream = _open(file) if file else None
-    logger = structlog.wrap_logger(
-        _Sink(stream),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _redact,
-            *([_Tee(stdout, verbosity)] if stdout is not None else []),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
-        cache_logger_on_first_use=False,
-    )
-    return _StructLog(logger.bind(**bound, pid=os.getpid()))
+    log = late_log(file, stdout, verbosity, **bound)
+    log.load()
+    return log
 
 
-class _StructLog:
-    def __init__(self, logger: Any) -> None:
-        self._logger = logger
+def late_log(
+    file: Path | None, stdout: TextIO | None, verbosity: Verbosity = Verbosity.NORMAL, **bound: object
+) -> JsonLog:
+    """Return the same, for who calls its `load` when there is time for it. Raise ConfigError."""
+    tee = _Tee(stdout, verbosity) if stdout is not None else None
+    return JsonLog(_open(file) if file else None, tee, {**bound, "pid": os.getpid()})
+
+
+class JsonLog:
+    """`vsspc.ports.Log`: people are told at once; the file gets every event, the first ones once `load` was called, or when
+    something is wrong."""
+
+    def __init__(self, stream: TextIO | None, tee: _Tee | None, bound: Mapping[str, object]) -> None:
+        self._stream = stream
+        self._tee = tee
+        self._bound = bound
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[str, str, dict[str, object]]] = []
+        self._write: Write | None = None
 
     def info(self, event: str, **fields: object) -> None:
-        self._logger.info(event, **fields)
+        self._note("info", event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        self._logger.warning(event, **fields)
+        self._note("warning", event, fields)
 
     def failure(self, event: str, error: BaseException) -> None:
-        self._logger.error(event, traceback="".join(traceback.format_exception(error)))
+        self._note("error", event, {"traceback": "".join(traceback.format_exception(error))})
 
+    def load(self) -> None:
+        """Import what writes the file, and write what waits for it; from any thread."""
+        from vsspc.jsonlog import writer
 
-class _Sink:
-    """The last stop: one JSON line to the file. A full disk must not stop a teardown."""
+        with self._lock:
+            self._write = self._write or writer(self._append)
+            for level, event, fields in self._waiting:
+                self._write(level, event, fields)
+            self._waiting.clear()
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
+    def _note(self, level: str, event: str, fields: Mapping[str, object]) -> None:
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        whole = {**self._bound, **fields, "timestamp": now}
+        with self._lock:
+            if self._write is not None:
+                self._write(level, event, whole)
+            else:
+                self._waiting.append((level, event, whole))
+        if self._tee is not None:
+            self._tee(level, event, whole)
+        if level != "info" and self._waiting:
+            self.load()  # trouble may be the last that is heard of a command
 
-    def msg(self, message: str) -> None:
+    def _append(self, line: str) -> None:
+        """Append a line to the file. A full disk must not stop a teardown."""
         if self._stream is None:
             return
         try:
-            self._stream.write(message + "\n")
+            self._stream.write(line + "\n")
             self._stream.flush()
         except OSError:
             self._stream = None
-
-    debug = info = warning = error = msg
 
 
 class _Tee:
@@ -167,15 +186,13 @@ class _Tee:
         self._verbosity = verbosity
         self._said: set[str] = set()
 
-    def __call__(self, logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        event = str(fields["event"])
-        if (line := self._line(event, method, fields)) is not None:
+    def __call__(self, level: str, event: str, fields: Mapping[str, Any]) -> None:
+        if (line := self._line(level, event, fields)) is not None:
             marks = ("LIVE: " if fields.get("live") else "") + ("NOT ENCRYPTED: " if fields.get("encrypt") is False else "")
             say(self._stdout, f"vsspc: {marks}{line}")
-        return fields
 
-    def _line(self, event: str, method: str, fields: Mapping[str, Any]) -> str | None:
-        if self._verbosity is Verbosity.QUIET and method == "info" and fields.get("encrypted") is not False:
+    def _line(self, level: str, event: str, fields: Mapping[str, Any]) -> str | None:
+        if self._verbosity is Verbosity.QUIET and level == "info" and fields.get("encrypted") is not False:
             return None
         words = _LINES.get(event)
         if words is not None and event not in _ONCE & self._said:
@@ -211,12 +228,6 @@ def say(stream: TextIO, line: str) -> None:
     Words of a host's may be in it: what is not printable becomes "?", what the stream's encoding lacks is escaped.
     """
     write_line(stream, printable(line))
-
-
-def _redact(logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key in fields.keys() & _SECRET_KEYS:
-        fields[key] = "***"
-    return fields
 
 
 def _open(file: Path) -> TextIO:

@@ -7,7 +7,7 @@ import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
@@ -30,7 +30,7 @@ from vsspc.engine import shrinkguard
 from vsspc.engine.recorder import Recorder
 from vsspc.engine.run import HostRun, Ports
 from vsspc.engine.visit import Visit
-from vsspc.log import open_log
+from vsspc.log import JsonLog, late_log
 from vsspc.ports import Clock, Log, Transport, TransportFactory, World
 from vsspc.terminal import Verbosity
 
@@ -69,7 +69,16 @@ def host_log(config: Config, *, silent: bool = False, verbosity: Verbosity = Ver
     state_files(config).check_owner()
     if isinstance(host := bound.get("host"), str) and not config.host_table(host).encrypt:
         bound["encrypt"] = False
-    return open_log(config.log_file, None if silent else sys.stdout, verbosity, **bound)
+    log = late_log(config.log_file, None if silent else sys.stdout, verbosity, **bound)
+    threading.Thread(target=_import_aside, args=(log,), name="imports").start()
+    return log
+
+
+def _import_aside(log: JsonLog) -> None:
+    """Import what is needed a moment later: the SMB libraries, a third of all (post reads the markers before), and structlog."""
+    with suppress(Exception):  # told by whoever needs them
+        import_module("vsspc.adapters.psexec")
+    log.load()
 
 
 @contextmanager
@@ -137,8 +146,6 @@ def host_visit(config: Config, host: str, address: str, log: Log) -> AbstractCon
 def _driver(
     kind: type[Driver], config: Config, host: str, address: str, log: Log, *, for_reader: bool = False
 ) -> Iterator[Driver]:
-    # The SMB libraries are a third of what is imported. Post reads the markers before it needs them: meanwhile.
-    threading.Thread(target=import_module, args=("vsspc.adapters.psexec",), name="imports", daemon=True).start()
     settings, clock = host_settings(config, host, address), SystemClock()
     with (
         closing(clock),

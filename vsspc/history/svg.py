@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape  # nosec B406  # nothing is parsed
 
 from vsspc.history.timeline import Bar, Row
 from vsspc.terminal import printable, span

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from vsspc.core.words import Volume
 from vsspc.windows.scripts.language import POWERSHELL, SYSTEM, job
 
-TOKEN_FILTER = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System"
+# bandit takes every TOKEN for a password; these are a key and a value of the registry.
+TOKEN_FILTER = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System"  # nosec B105
 """Where LocalAccountTokenFilterPolicy is (Microsoft, "User Account Control and remote restrictions")."""
-TOKEN_FILTER_VALUE = "LocalAccountTokenFilterPolicy"
+TOKEN_FILTER_VALUE = "LocalAccountTokenFilterPolicy"  # nosec B105
 ASR_RULE = "d1e49aac-8f56-4280-b9ba-993a6d77406c"
 """"Block process creations originating from PSExec and WMI commands" (Microsoft, "Attack surface reduction rules reference")."""
 _RULES = r"Windows Defender Exploit Guard\ASR\Rules"
