@@ -4,12 +4,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
 
 import structlog
-
-_SECRET_KEYS = frozenset({"password", "secret", "credentials"})
 
 Write = Callable[[str, str, dict[str, object]], None]
 """Writes an event: its level, its name, its fields."""
@@ -19,7 +16,7 @@ def writer(line: Callable[[str], None]) -> Write:
     """Return what hands each event to `line` as JSON."""
     logger = structlog.wrap_logger(
         _Lines(line),
-        processors=[structlog.processors.add_log_level, _redact, structlog.processors.JSONRenderer()],
+        processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         cache_logger_on_first_use=False,
     )
@@ -31,9 +28,3 @@ class _Lines:
 
     def __init__(self, line: Callable[[str], None]) -> None:
         self.debug = self.info = self.warning = self.error = line
-
-
-def _redact(logger: object, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for key in fields.keys() & _SECRET_KEYS:
-        fields[key] = "***"
-    return fields

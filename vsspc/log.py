@@ -22,6 +22,8 @@ from vsspc.terminal import Verbosity, printable, write_line
 if TYPE_CHECKING:
     from vsspc.jsonlog import Write
 
+_SECRET_KEYS = frozenset({"password", "secret", "credentials"})
+
 _UNDOING = frozenset({"pre", "restore-pre"})
 """The commands that undo what they did when a step fails."""
 _TAKING_DOWN = frozenset({"post", "restore-post"})
@@ -157,6 +159,7 @@ class JsonLog:
     def _note(self, level: str, event: str, fields: Mapping[str, object]) -> None:
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         whole = {**self._bound, **fields, "timestamp": now}
+        whole |= dict.fromkeys(whole.keys() & _SECRET_KEYS, "***")
         with self._lock:
             if self._write is not None:
                 self._write(level, event, whole)
