@@ -117,7 +117,7 @@ class Transport(Protocol):
         """Write a whole file. With `exclusive`, raise RemoteFileExists when there is one already.
 
         Without it this may return before the host has answered. Nothing else is done before it has (but other files
-        written): a failure is raised by the next call, or at the end of the block of `until`.
+        written, the service installed, and told what it is to start): a failure is raised by the next call, or at the end of the block of `until`.
         """
         ...
 

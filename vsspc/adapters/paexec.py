@@ -41,6 +41,7 @@ from smbprotocol.open import (
     ShareAccess,
 )
 
+from vsspc.adapters.chains import Chain
 from vsspc.adapters.foreign import service_code_of, status_of, translate_start
 from vsspc.adapters.smb import Link
 from vsspc.adapters.smbfiles import Files
@@ -89,6 +90,32 @@ def payload() -> bytes:
     return data
 
 
+class _Pipe(Open):  # type: ignore[misc]  # smbprotocol is untyped
+    """The pipe to the service manager: pypsexec binds to it by a write and a read, which are under way together here."""
+
+    def __init__(self, tree: Any, name: str) -> None:
+        super().__init__(tree, name)
+        self._writing: tuple[Any, Callable[[Any], Any]] | None = None
+
+    def write(self, data: bytes, offset: int = 0, **options: Any) -> Any:
+        """Send what is to be written; the read that comes next awaits its answer too."""
+        message, receive = super().write(data, offset, send=False, **options)
+        self._writing = self._sent(message), receive
+        return len(data)
+
+    def read(self, offset: int, length: int, **options: Any) -> Any:
+        """Return what the pipe says to that."""
+        message, receive = super().read(offset, length, send=False, **options)
+        reading, writing, self._writing = self._sent(message), self._writing, None
+        if writing is not None:
+            request, written = writing
+            written(request)
+        return receive(reading)
+
+    def _sent(self, message: Any) -> Any:
+        return self.connection.send(message, self.tree_connect.session.session_id, self.tree_connect.tree_connect_id)
+
+
 class Services:
     """The host's service manager and PAExec's services in it. Every method is to be called inside `Link.bounded`.
 
@@ -100,6 +127,7 @@ class Services:
         self._files = files
         self._pipe_seconds = pipe_seconds
         self._api = SCMRApi(link.session)
+        self._api.handle = _Pipe(self._api.tree, "svcctl")
         self._opened: bytes | None = None
         self._handles: dict[str, bytes] = {}
         self._pipes: dict[str, Any] = {}
@@ -168,9 +196,16 @@ class Services:
     def remove(self, name: str) -> None:
         """Stop and delete a service and its program, and see that both are gone."""
         self._drop_pipe(name)
-        self._delete(name)
+        program = f"{name}.exe"
+        under_way: list[Chain] = []
+        # Its program goes while our handle is closed: by then the service is stopped, and marked for deletion.
+        self._delete(name, lambda: under_way.append(self._files.begin_delete(program)))
+
+        def delete_program() -> None:
+            self._files.end_delete(under_way.pop() if under_way else self._files.begin_delete(program))
+
         self._link.patiently(
-            lambda: self._files.delete(f"{name}.exe"),
+            delete_program,
             again=lambda exc: status_of(exc) in _STILL_MAPPED,
             seconds=_REMOVAL_SECONDS,
         )
@@ -204,7 +239,8 @@ class Services:
             work, again=lambda exc: service_code_of(exc) == _MARKED_FOR_DELETION, seconds=_REMOVAL_SECONDS
         )
 
-    def _delete(self, name: str) -> None:
+    def _delete(self, name: str, deleted: Callable[[], None] = lambda: None) -> None:
+        """Stop and delete a service, if there is one; `deleted` is called before our handle of it is closed."""
         handle = self._handle(name)
         if handle is None:
             return
@@ -214,6 +250,7 @@ class Services:
                 self._api.control_service(handle, ControlCode.SERVICE_CONTROL_STOP)
             with _tolerating(_MARKED_FOR_DELETION):
                 self._api.delete_service(handle)
+            deleted()
         finally:
             self._close_handle(name)
 

@@ -39,7 +39,7 @@ class PsexecTransport:
         self._notices = Notices(files, link.clock.now)
         self._under_way: list[tuple[str, Chain]] = []
         """What was sent and not answered yet: what is being done, and its chain. They depend on nothing, and nothing on them:
-        whatever else is sent waits for their answers first."""
+        whatever else is sent waits for their answers first, but for the service, and what is told to it before a start."""
 
     @property
     def local_address(self) -> str:
@@ -116,7 +116,8 @@ class PsexecTransport:
     def install_service(self, name: str) -> None:
         """Upload PAExec as `<name>.exe` into %SystemRoot% and create its service under exactly this name."""
         doing = f"installing the service {name}"
-        self._call(doing, lambda: self._services.install(name), explain=lambda exc: _explain_install(exc, doing))
+        # What is being written is no concern of the service's; who starts a process through it waits for that.
+        self._link.bounded(doing, lambda: self._services.install(name), explain=lambda exc: _explain_install(exc, doing))
 
     def start(self, service: str, arguments: str) -> int:
         """Start `cmd.exe <arguments>` asynchronously as LocalSystem through that service; return its Windows PID."""

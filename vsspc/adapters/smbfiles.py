@@ -275,8 +275,16 @@ class Files:
 
     def delete(self, path: str) -> None:
         """Delete a file, an empty folder or a link (never what a link leads to). One that is not there is fine."""
+        self.end_delete(self.begin_delete(path))
+
+    def begin_delete(self, path: str) -> Chain:
+        """Send what `delete` sends; `end_delete` awaits it."""
+        return self.chains.send(*self._deletion(path))
+
+    def end_delete(self, chain: Chain) -> None:
+        """Wait until what `begin_delete` was told is deleted. Raise as `delete` does."""
         with _ignoring(_ABSENT):
-            self.chains.run(*self._deletion(path))
+            self.chains.answers(chain)
 
     def delete_tree(self, path: str) -> None:
         """Delete a folder and all below it. Links in it are deleted, never followed.
