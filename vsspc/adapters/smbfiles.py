@@ -45,8 +45,10 @@ from vsspc.windows.acl import CLOSED
 _CREDIT_BYTES: Final = 0x10000
 _READ: Final = 4 * _CREDIT_BYTES
 _WRITE: Final = 8 * _CREDIT_BYTES
-#: Bytes that are under way at once: 20 ms of a network at 1 Gbit/s. Each is in memory three times meanwhile.
+#: Bytes that are under way at once: 20 ms of a network at 1 Gbit/s.
 _WRITES_UNDER_WAY: Final = 4 * _WRITE
+#: What a large file is cut into: smbprotocol copies each piece several times, to pack and encrypt it.
+_PIECE: Final = 4 * _CREDIT_BYTES
 #: A folder of ours has a dozen entries, and folders two deep; %SystemRoot% is only looked through by our own pattern.
 _MOST_ENTRIES: Final = 10_000
 _DEEPEST: Final = 20
@@ -139,11 +141,13 @@ class Files:
             return length
 
         while offset < len(data):
-            while under_way and (size >= _WRITES_UNDER_WAY or self.chains.credits * _CREDIT_BYTES < _WRITE):
+            while under_way and (size >= _WRITES_UNDER_WAY or self.chains.credits * _CREDIT_BYTES < _PIECE):
                 size -= written()
-            piece = data[offset : offset + self._most(_WRITE, self._connection.max_write_size)]
+            piece = data[offset : offset + self._most(_PIECE, self._connection.max_write_size)]
             message, receive = file.write(piece, offset, send=False)
-            under_way.append((len(piece), receive, self.chains.send_one(message)))
+            request = self.chains.send_one(message)
+            request.message["data"] = b""  # kept until the answer otherwise; of a write only the header is needed
+            under_way.append((len(piece), receive, request))
             offset, size = offset + len(piece), size + len(piece)
         while under_way:
             written()
