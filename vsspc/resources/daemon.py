@@ -22,8 +22,10 @@ RSYNC_SOCKET_ERROR = 10
 FIRST_PROOF = 1.0
 """Seconds for the first try to read the markers, up to `timeouts.proof` for the later ones: a stranger at the port may
 accept us and say nothing, and our daemon has ended long since."""
-LOG_SECONDS = 1.0
-"""Seconds for the daemon's log to appear, where the host tells of that; then it is asked all the same."""
+LOG_SECONDS = (1.0, 2.0)
+"""Seconds for the daemon's log to appear, where the host tells of that, and then it is asked all the same: the first time,
+and each time after that for as long as there is none. An rsync that finds nobody costs this server milliseconds of
+processor time, and a host that is slow to start its daemon is one of many that are."""
 WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
@@ -109,8 +111,7 @@ def release_session_file(site: Site, resource: Resource) -> None:
 def _await_proof(site: Site, run: str, told: DaemonSettings, password: str, *, live: bool) -> None:
     """Prove the content as soon as the daemon answers; find out why when it does not."""
     most = site.settings.timeouts["proof"]
-    # rsync writes its first line right before it binds the port (clientserver.c, daemon_main).
-    site.transport.wait(Names(run).folder, {DAEMON_LOG, "serve.rc"}, min(LOG_SECONDS, site.deadline.left(site.clock.now())))
+    binds = _await_log(site, run, LOG_SECONDS[0])
     pause, wrong_since, seconds = FIRST, float("inf"), min(FIRST_PROOF, most)
     while True:
         attempt = Deadline.after(site.clock.now(), seconds, "timeouts.proof").sooner(site.deadline)
@@ -136,8 +137,24 @@ def _await_proof(site: Site, run: str, told: DaemonSettings, password: str, *, l
                     raise
             if site.deadline.spent(now + pause):
                 raise
-        site.clock.sleep(pause)
-        pause, seconds = min(pause * 1.5, MOST), min(seconds * 2, most)
+            binds = binds or isinstance(error, WrongContent) or bool(_daemon_log(site, run))
+        if binds:
+            site.clock.sleep(pause)
+            pause = min(pause * 1.5, MOST)
+        else:
+            binds = _await_log(site, run, LOG_SECONDS[1])
+        seconds = min(seconds * 2, most)
+
+
+def _await_log(site: Site, run: str, seconds: float) -> bool:
+    """Wait for the daemon's log; say whether it may be about to bind its port: False when the host told nothing so long.
+
+    rsync writes its first line right before it binds the port (clientserver.c, daemon_main).
+    """
+    began = site.clock.now()
+    seconds = min(seconds, site.deadline.left(began) / 2)  # there must be time to ask again: what it says then is the reason
+    site.transport.wait(Names(run).folder, {DAEMON_LOG, "serve.rc"}, seconds)
+    return site.clock.now() < began + seconds  # or the host never tells, or tells too much: then it is asked again soon
 
 
 def _check_alive(site: Site, run: str, port: int) -> None:
