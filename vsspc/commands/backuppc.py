@@ -9,7 +9,7 @@ import click
 from vsspc.commands import common
 
 
-@click.command()
+@click.command(short_help="Print a host's settings for BackupPC.")
 @click.argument("client", metavar="HOST")
 @click.option("--shims", metavar="DIR", help="The folder of vsspc's shims [that of this installation].")
 @common.with_sets

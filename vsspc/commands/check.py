@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # imported when a check is made
     from vsspc.check.many import Looked, Order
 
 
-@click.command()
+@click.command(short_help="Look at what a host's dumps need; say what mends it.")
 @click.argument("clients", nargs=-1, metavar="[HOST]...")
 @click.option("--all", "everything", is_flag=True, help="Every host of the configuration, or with a hook of vsspc.")
 @click.option("--host", "address", metavar="ADDRESS", help="Where the one host is reached [as BackupPC does].")

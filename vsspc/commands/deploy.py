@@ -12,7 +12,7 @@ from vsspc.commands import common
 from vsspc.terminal import Verbosity
 
 
-@click.command()
+@click.command(short_help="Bring the bundle to a host that keeps it.")
 @click.argument("client", metavar="HOST")
 @click.option("--host", "address", metavar="ADDRESS", help="Where the host is reached [as in its lease, or by name].")
 @click.option("--bundle", "folder", metavar="DIR", help="The folder of the Windows programs [the configured one].")

@@ -13,7 +13,7 @@ _WIDTH = 100
 _INDENT = "  "
 
 
-@click.command()
+@click.command(short_help="Say what an exit code or an error means.")
 @click.argument("code", required=False)
 def explain(code: str | None) -> None:
     """Say what CODE means and what to do: an exit code, the number BackupPC shows, an error's name, VSS's 0x…; or list all."""

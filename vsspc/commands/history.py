@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vsspc.core.history import Run
 
 
-@click.command()
+@click.command(short_help="Show what became of a host's runs, step by step.")
 @click.argument("host", metavar="HOST")
 @click.option("--run", "chosen", metavar="ID", help="Only this run; the beginning of its id is enough.")
 @click.option("--last", type=click.IntRange(1), default=10, metavar="N", help="The newest N runs [10].")

@@ -22,7 +22,7 @@ _address = click.option("--host", "address", required=True, metavar="ADDRESS", h
 _xfer_ok = click.option("--xfer-ok", default="0", metavar="0|1", help="BackupPC's $xferOK.")
 
 
-@click.command()
+@click.command(short_help="Take a snapshot and serve it by rsyncd: DumpPreUserCmd.")
 @_client
 @_address
 @click.option("--type", "kind", default="full", metavar="full|incr", help="The kind of dump, for the log.")
@@ -33,7 +33,7 @@ def pre(config_path: str | None, client: str, address: str, kind: str, sets: tup
     common.run(lambda: _pre(config_path, sets, client, address, kind), client)
 
 
-@click.command()
+@click.command(short_help="Take everything down again: DumpPostUserCmd.")
 @_client
 @_address
 @_xfer_ok
@@ -44,7 +44,7 @@ def post(config_path: str | None, client: str, address: str, xfer_ok: str, sets:
     common.run(lambda: _post(config_path, sets, client, address, xfer_ok == "1"), client)
 
 
-@click.command("restore-pre")
+@click.command("restore-pre", short_help="Serve a share for writing: RestorePreUserCmd.")
 @_client
 @_address
 @click.option("--share", required=True, metavar="MODULE", help="BackupPC's $share: what is restored to.")
@@ -55,7 +55,7 @@ def restore_pre(config_path: str | None, client: str, address: str, share: str, 
     common.run(lambda: _restore_pre(config_path, sets, client, address, share), client)
 
 
-@click.command("restore-post")
+@click.command("restore-post", short_help="Take that down again: RestorePostUserCmd.")
 @_client
 @_address
 @_xfer_ok

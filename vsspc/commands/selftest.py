@@ -12,7 +12,7 @@ from vsspc.commands import common
 from vsspc.terminal import Verbosity
 
 
-@click.command()
+@click.command(short_help="Try a whole run on a host; print a report of it.")
 @click.argument("client", metavar="HOST")
 @click.option("--host", "address", metavar="ADDRESS", help="Where the host is reached [as in its lease, or by name].")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
