@@ -8,7 +8,7 @@ folder for a leftover); where an owner file is there, the look is done beside it
 from __future__ import annotations
 
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import LeaseHeld, RemoteFileMissing, VsspcError
+from vsspc.core.errors import LeaseHeld, RemoteFileMissing
 from vsspc.core.machine import Event
 from vsspc.core.settings import Bundle
 from vsspc.core.words import State
@@ -47,35 +47,23 @@ class Look(Visit):
         self._end(owing_fails=True)
 
     def _cleanup(self, site: Site) -> None:
-        if _is_owned(site):
-            self._shared(site, self._lease.run)
-        else:
-            owner.acquire(site, self._lease.run)
-            self._do(site, self._lease.run)
+        self._do_beside(site, self._lease.run)
 
     def _beside(self) -> None:
-        """Do the work beside a run that waits, or one that still owes something."""
-        before, run, error = self._lease, self._ports.token(6), None
+        """Do the work beside a run that waits, or one that still owes something; its lease is as it was then."""
+        before = self._lease
         try:
-            site = self._open(self._limit)
-            with site.transport.until(self._limit):
-                if _is_owned(site):
-                    self._shared(site, run)
-                else:
-                    owner.acquire(site, run)
-                    self._do(site, run)
-        except VsspcError as failed:
-            error = self._ports.clock.stopped() or failed
-        except Exception as fault:  # noqa: BLE001 a fault of ours: what the look made goes all the same
-            error = self._explained(fault)
+            super()._beside()
         finally:
-            self._close()
-        error = error or self._ports.clock.stopped()
-        left = self._owed(run)
-        if left is None:
-            self._ports.store.save(before)
-        if (first := error or left) is not None:
-            raise first
+            if self._lease.held == before.held:
+                self._ports.store.save(before)
+
+    def _do_beside(self, site: Site, run: str) -> None:
+        if _is_owned(site):
+            self._shared(site, run)
+        else:
+            owner.acquire(site, run)
+            self._do(site, run)
 
     def _shared(self, site: Site, run: str) -> None:
         """Do the work where somebody's owner file is, and its run's folder beside which ours goes. Raise LeaseHeld."""

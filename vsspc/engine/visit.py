@@ -65,14 +65,12 @@ class Visit(Driver):
             self._work(site, run)
 
     def _beside(self) -> None:
-        """Do the work beside the run that waits: its owner file holds the host for us too."""
+        """Do the work beside a run of ours, and release what it made."""
         run, error = self._ports.token(6), None
         try:
             site = self._open(self._limit)
             with site.transport.until(self._limit):
-                if not owner.is_of(site, self._lease.run):
-                    raise LeaseHeld(f"run {self._lease.run} waits for its post, but no longer holds the host")
-                self._do(site, run)
+                self._do_beside(site, run)
         except VsspcError as failed:
             error = self._ports.clock.stopped() or failed
         except Exception as fault:  # noqa: BLE001 a fault of ours: what the visit made goes all the same
@@ -83,6 +81,12 @@ class Visit(Driver):
         left = self._owed(run)
         if (first := error or left) is not None:
             raise first
+
+    def _do_beside(self, site: Site, run: str) -> None:
+        """Do the work beside the run that waits: its owner file holds the host for us too."""
+        if not owner.is_of(site, self._lease.run):
+            raise LeaseHeld(f"run {self._lease.run} waits for its post, but no longer holds the host")
+        self._do(site, run)
 
     def _owed(self, run: str) -> VsspcError | None:
         """Release what the visit holds; return why something is still owed."""
