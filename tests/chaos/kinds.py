@@ -15,7 +15,7 @@ from tests.chaos.site import HOST, Command
 from tests.tinydisk import tiny
 from vsspc.core import errors
 
-PRE_EFFECTS, POST_EFFECTS = 74, 30
+PRE_EFFECTS, POST_EFFECTS = 58, 30
 """The effects of a pre and a post on the lab, and a few more: how often a wait looks differs (see test_each_kind)."""
 PRE_SECONDS, POST_SECONDS = 1.4, 1.1
 """About as long as they take, from the start of the program."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vsspc.commands import common
-from vsspc.core.words import check_host_name
+from vsspc.core.words import check_address, check_host_name
 
 if TYPE_CHECKING:
     from vsspc.config import Config
@@ -71,16 +71,21 @@ def _hook(
     config_path: str | None,
     sets: Sequence[str],
     client: str,
+    address: str,
     command: str,
     *,
     kind: str = "",
     transfer_ok: bool | None = None,
 ) -> Iterator[tuple[Config, Log]]:
-    """Give a hook's configuration and log; inside, an error is announced by where its details stand."""
+    """Give a hook's configuration and log; inside, an error is announced by where its details stand.
+
+    Raise ConfigError for what is no host's name or address, before anything is kept of it.
+    """
     from vsspc import wiring
     from vsspc.log import details_named
 
     config = wiring.load_config(config_path, sets)
+    check_address(address)
     log = wiring.host_log(config, host=check_host_name(client), command=command)
     with (
         details_named(sys.stdout, config.log_file),
@@ -93,7 +98,7 @@ def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str
     from vsspc import wiring
 
     began = time.monotonic()
-    with _hook(config_path, sets, client, "pre", kind=kind[:20]) as (config, log):
+    with _hook(config_path, sets, client, address, "pre", kind=kind[:20]) as (config, log):
         programs = wiring.host_bundle(config, client)
         with wiring.host_run(config, client, address, log, for_reader=True) as run:
             log.info("pre", type=kind[:20], address=address)
@@ -113,7 +118,7 @@ def _post(config_path: str | None, sets: Sequence[str], client: str, address: st
     from vsspc import wiring
 
     began, good = time.monotonic(), False
-    with _hook(config_path, sets, client, "post", transfer_ok=transfer_ok) as (config, log):
+    with _hook(config_path, sets, client, address, "post", transfer_ok=transfer_ok) as (config, log):
         try:
             with wiring.host_run(config, client, address, log) as run:
                 lease = run.post(transfer_ok=transfer_ok)
@@ -128,7 +133,7 @@ def _restore_pre(config_path: str | None, sets: Sequence[str], client: str, addr
     from vsspc import wiring
 
     began = time.monotonic()
-    with _hook(config_path, sets, client, "restore-pre") as (config, log):
+    with _hook(config_path, sets, client, address, "restore-pre") as (config, log):
         programs = wiring.host_bundle(config, client)
         with wiring.host_run(config, client, address, log, for_reader=True) as run:
             log.info("restore-pre", share=share, address=address)
@@ -142,7 +147,7 @@ def _restore_post(config_path: str | None, sets: Sequence[str], client: str, add
 
     began = time.monotonic()
     with (
-        _hook(config_path, sets, client, "restore-post", transfer_ok=transfer_ok) as (config, log),
+        _hook(config_path, sets, client, address, "restore-post", transfer_ok=transfer_ok) as (config, log),
         wiring.host_run(config, client, address, log) as run,
     ):
         lease = run.restore_post(transfer_ok=transfer_ok)

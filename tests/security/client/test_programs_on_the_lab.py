@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,10 @@ def _changing(runs: Path, name: str) -> Iterator[None]:
     def work() -> None:
         while not over.wait(0.002):
             for file in runs.glob(f"*/{name}"):
-                data = file.read_bytes()
-                if data and not data.endswith(b"changed"):
-                    file.write_bytes(data + b"changed")
+                with suppress(FileNotFoundError):  # the run was faster
+                    data = file.read_bytes()
+                    if data and not data.endswith(b"changed"):
+                        file.write_bytes(data + b"changed")
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -93,7 +93,8 @@ def test_what_an_error_leads_to(made: Site, fault: str) -> None:
         made.lab.inject(fault)
     code, output, told = tell_all(made, "nothing")
     assert code != 1, output
-    assert "exit" not in told and f"[{told.partition('(')[0].split()[-1]}, exit {code}]" in output
+    name = told.splitlines()[1].partition("(")[0]  # its repr(), behind its str()
+    assert "SystemExit" not in told and f"[{name}, exit {code}]" in output
 
 
 def tell_all(made: Site, faults: str) -> tuple[int, str, str]:
