@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from vsspc.core.errors import ConfigError, VsspcError
-from vsspc.terminal import Verbosity, printable, write_line
+from vsspc.core.text import printable
+from vsspc.terminal import Verbosity, write_line
 
 if TYPE_CHECKING:
     from vsspc.jsonlog import Write

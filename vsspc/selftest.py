@@ -25,6 +25,7 @@ from vsspc.config import Config
 from vsspc.core.errors import InternalError, Interrupted, LeaseHeld, TeardownIncomplete, VsspcError
 from vsspc.core.machine import RESTING
 from vsspc.core.settings import Bundle
+from vsspc.core.text import printable
 from vsspc.core.words import Lease, State, check_host_name
 from vsspc.ports import Log
 from vsspc.terminal import Verbosity
@@ -256,8 +257,7 @@ class _Recorder:
     def warning(self, event: str, **fields: object) -> None:
         what = " ".join(str(fields[key]) for key in ("what", "error") if key in fields)
         why = " ".join(str(fields.get("why", "")).split())
-        printable = "".join(char if char.isprintable() else "?" for char in f"{event} {what}: {why}")
-        self._report.troubles.append(printable)
+        self._report.troubles.append(printable(f"{event} {what}: {why}"))
         self._log.warning(event, **fields)
 
     def failure(self, event: str, error: BaseException) -> None:

@@ -12,6 +12,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TextIO
 
+from vsspc.core.text import printable
+
 _PLAIN_WIDTH = 118
 """Columns where there is no terminal: the same in every file and pipe."""
 _NARROWEST, _WIDEST = 40, 500
@@ -57,11 +59,6 @@ class Terminal:
     def say(self, line: str = "") -> None:
         """Write a line, in which nothing but `colour` has put anything unprintable."""
         write_line(self._stream, line)
-
-
-def printable(text: str) -> str:
-    """Return a text with "?" for each character that is not printable."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def write_line(stream: TextIO, line: str) -> None:

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import re
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +21,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from vsspc.adapters.wholefile import NotRegular, write_whole
+from vsspc.adapters.wholefile import opened_regular, write_whole
 from vsspc.core.history import Ending, Note, Orphan, Record, Retry, Run, Step, runs
+from vsspc.core.text import printable
 from vsspc.core.words import RUN_ID, check_host_name
 
 VERSION = 1
@@ -61,7 +61,7 @@ class HistoryFiles:
         folder = self._root / check_host_name(host)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         line = line_of(record)
-        with _alone(folder), _opened(folder / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT) as descriptor:
+        with _alone(folder), opened_regular(folder / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT) as descriptor:
             content = _tail(descriptor)
             torn = b"\n" if content and not content.endswith(b"\n") else b""
             if content.count(b"\n") <= (_OF_A_RUN + 1) * self._keep and len(content) + len(line) < _LONGEST_FILE:
@@ -72,7 +72,7 @@ class HistoryFiles:
     def read(self, host: str) -> History:
         """Return a host's history: empty when there is none."""
         try:
-            with _opened(self._root / check_host_name(host) / NAME, os.O_RDONLY) as descriptor:
+            with opened_regular(self._root / check_host_name(host) / NAME, os.O_RDONLY) as descriptor:
                 content = _tail(descriptor)
         except FileNotFoundError:
             return History()
@@ -155,7 +155,7 @@ def _no_number(word: str) -> float:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("it is no text")
-    return "".join(char if char.isprintable() else "?" for char in value[:_LONGEST_TEXT])
+    return printable(value[:_LONGEST_TEXT])
 
 
 def _run(value: object) -> str:
@@ -219,18 +219,6 @@ def _alone(folder: Path) -> Iterator[None]:
                     raise OSError(errno.EBUSY, "another command is writing it") from None
                 time.sleep(0.01)
         yield
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    """Open a regular file: no link is followed, and nothing that waits for somebody is waited for."""
-    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise NotRegular(errno.EINVAL, f"{path.name} is not a regular file")
-        yield descriptor
     finally:
         os.close(descriptor)
 

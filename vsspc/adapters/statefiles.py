@@ -21,6 +21,7 @@ from typing import Any
 
 from vsspc.adapters.wholefile import read_regular, write_whole
 from vsspc.core.errors import ConfigError, LeaseHeld, LeaseTooNew, LeaseUnreadable, StateUnusable, VsspcError
+from vsspc.core.text import printable
 from vsspc.core.words import (
     BEGINNING,
     RUN_ID,
@@ -286,7 +287,7 @@ def lease_from(content: bytes) -> Lease:
         volumes=tuple(Volume(str(name)) for name in record["volumes"]),
         started=_moment(record["started"]),
         changed=_moment(record["changed"]),
-        error="".join(char if char.isprintable() else "?" for char in str(record["error"])[:2000]),
+        error=printable(str(record["error"])[:2000]),
         proved=record["proved"] is True,
         live=record.get("live") is True,
         purpose=Purpose(record.get("purpose", Purpose.DUMP)),  # absent in leases of before there were restores

@@ -6,6 +6,8 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -47,8 +49,17 @@ def read_regular(path: Path, most: int) -> bytes:
 
     No link is followed, and nothing that waits for a writer is waited for.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
+    with opened_regular(path, os.O_RDONLY) as descriptor, open(descriptor, "rb", closefd=False) as file:
+        return file.read(most)
+
+
+@contextmanager
+def opened_regular(path: Path, flags: int) -> Iterator[int]:
+    """Give a descriptor of a regular file, for os.open's `flags`; a new one is ours alone. Raise as `read_regular` does."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotRegular(errno.EINVAL, f"{path.name} is not a regular file")
-        return file.read(most)
+        yield descriptor
+    finally:
+        os.close(descriptor)

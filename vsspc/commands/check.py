@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -126,7 +125,7 @@ def _report(reviewed: Mapping[str, Reviewed], looked: Sequence[Looked], as_json:
     from vsspc.core import findings
     from vsspc.core.errors import Interrupted
     from vsspc.core.findings import Level
-    from vsspc.terminal import Role, Terminal
+    from vsspc.terminal import Role
 
     found = {host: list(one.findings) for host, one in reviewed.items()}
     for one in looked:
@@ -136,7 +135,7 @@ def _report(reviewed: Mapping[str, Reviewed], looked: Sequence[Looked], as_json:
         found = {host: [one for one in points if one.level is not Level.OK] for host, points in found.items()}
         found = {host: points for host, points in found.items() if points}
     roles = {Level.OK: Role.GOOD, Level.SKIPPED: Role.FAINT, Level.WARNING: Role.WARNING, Level.FAILED: Role.BAD}
-    terminal = Terminal(sys.stdout, os.environ)
+    terminal = common.terminal()
     if as_json:
         click.echo(json.dumps([findings.record(host, points) for host, points in found.items()], indent=1))
     elif found:

@@ -7,6 +7,7 @@ import tomllib
 from typing import Any
 
 from vsspc.config.layers import Layer, nested
+from vsspc.core.text import printable
 
 
 def layer(option: str) -> Layer:
@@ -25,7 +26,7 @@ def layer(option: str) -> Layer:
 
 def shown(option: str) -> str:
     """Return an option as messages show it: on one line, whatever is in it."""
-    return "--set " + "".join(char if char.isprintable() else "?" for char in option[:200])
+    return "--set " + printable(option[:200])
 
 
 def _value(text: str) -> Any:

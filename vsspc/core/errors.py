@@ -54,6 +54,8 @@ import traceback
 from dataclasses import dataclass
 from typing import ClassVar
 
+from vsspc.core.text import printable
+
 
 @dataclass(frozen=True, slots=True)
 class Again:
@@ -114,7 +116,7 @@ class VsspcError(Exception):
         where = " ".join(part for part in (self.host, self.step) if part)
         head = f"{where}: {self.message}" if where else self.message
         text = " ".join(f"{head.rstrip('.')}. {self.next_step}".split())
-        return "".join(char if char.isprintable() else "?" for char in text)
+        return printable(text)
 
 
 class InternalError(VsspcError):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from vsspc.core.errors import ConfigError
+from vsspc.core.text import printable
 
 _WIDTH = 118
 
@@ -71,16 +72,16 @@ def table(
         word = (one.level.value.upper() if one.level is Level.FAILED else one.level.value).ljust(7)
         head = f"  {word}  {one.point:{point}}  "
         text = textwrap.wrap(
-            _printable(one.says),
+            printable(one.says),
             max(width, len(margin) + 20),
-            initial_indent=_printable(head),
+            initial_indent=printable(head),
             subsequent_indent=margin,
             break_long_words=False,
             break_on_hyphens=False,
         ) or [head.rstrip()]
         text[0] = text[0].replace(word, colour(word, one.level), 1)
         lines += text
-        lines += [_printable(f"{margin}mend: {one.mend}")] if one.mend else []
+        lines += [printable(f"{margin}mend: {one.mend}")] if one.mend else []
     return "\n".join(lines)
 
 
@@ -95,7 +96,3 @@ def _together(found: Sequence[Finding]) -> list[Finding]:
             says = f"{one.says.rstrip('.')}: {', '.join(same)}."
             told.append(Finding(f"{len(same)} points", Level.SKIPPED, says, one.mend))
     return told
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)

@@ -8,6 +8,7 @@ from typing import TypeVar
 from vsspc.core.errors import InternalError, Interrupted, VsspcError
 from vsspc.core.history import Ending, Note, Orphan, Record, Retry, Step
 from vsspc.core.machine import RESTING
+from vsspc.core.text import printable
 from vsspc.ports import Clock, Log
 
 One = TypeVar("One")
@@ -169,7 +170,7 @@ def _said(fields: Mapping[str, object]) -> str:
 
 def _short(text: object, most: int = LONGEST) -> str:
     line = " ".join(str(text if text is not None else "").split())
-    return "".join(char if char.isprintable() else "?" for char in line[:most])
+    return printable(line[:most])
 
 
 def _number(value: object) -> float:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape  # nosec B406  # nothing is parsed
 
+from vsspc.core.text import printable
 from vsspc.history.timeline import Bar, Row
-from vsspc.terminal import printable, span
+from vsspc.terminal import span
 
 _WIDTH, _ROW, _TOP, _LEFT, _RIGHT = 960, 24, 48, 196, 110
 _CHARACTER = 7.3

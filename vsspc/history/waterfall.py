@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vsspc.core.text import printable
 from vsspc.history.timeline import Bar, Row
-from vsspc.terminal import Role, Terminal, printable, span
+from vsspc.terminal import Role, Terminal, span
 
 _WIDEST = 100
 """Columns of bars, however wide the terminal is."""

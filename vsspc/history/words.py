@@ -6,7 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from vsspc.core.history import Outcome, Record, Run
-from vsspc.terminal import Role, Terminal, Verbosity, local, printable, span
+from vsspc.core.text import printable
+from vsspc.terminal import Role, Terminal, Verbosity, local, span
 
 _INDENT = "    "
 _ROLES = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from vsspc.core.text import printable
 from vsspc.windows.hresult import TABLE
 
 _GUID = rb"\{[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\}"
@@ -109,4 +110,4 @@ def failed_writers(output: bytes) -> tuple[FailedWriter, ...]:
 
 def _printable(name: bytes) -> str:
     text = name.decode("utf-8", "replace").replace("\N{REPLACEMENT CHARACTER}", "?")
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return printable(text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from vsspc.core.errors import RemoteCommandFailed
+from vsspc.core.text import printable
 
 _TAIL = 300
 
@@ -29,8 +30,7 @@ def text_of(output: bytes) -> str:
 def tail(output: bytes) -> str:
     """Return the end of an output on one line, for a message: printable, at most 300 characters."""
     words = " ".join(text_of(output).split())
-    printable = "".join(char if char.isprintable() else "?" for char in words)
-    return printable[-_TAIL:] or "(no output)"
+    return printable(words)[-_TAIL:] or "(no output)"
 
 
 def exit_code(content: bytes) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from vsspc.core.text import printable
 from vsspc.windows.answers.console import text_of
 
 _JOB = re.compile(r"[a-z]{1,20}")
@@ -68,7 +69,7 @@ def _few(things: Iterable[str]) -> tuple[str, ...]:
 
 
 def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text[:120])
+    return printable(text[:120])
 
 
 def _values(content: bytes) -> dict[str, list[str]]:
