@@ -16,7 +16,6 @@ from vsspc import wiring
 from vsspc.adapters import serverfiles
 from vsspc.core.errors import BundleIncomplete, RemoteCommandFailed
 from vsspc.core.settings import Bundle
-from vsspc.core.words import check_host_name
 from vsspc.engine.visit import Visit
 from vsspc.log import say
 from vsspc.resources import runfolder, store
@@ -45,13 +44,13 @@ def run(
     `address` is where the host is reached; without it, where its lease says, or else by its name. Raise an error of the
     catalogue: BundleIncomplete, before the host is touched, for a bundle that cannot work.
     """
-    config = wiring.load_config(config_path, sets)
-    log = wiring.host_log(config, verbosity=verbosity, host=check_host_name(host), command="deploy")
-    bundle = Bundle({}) if remove else serverfiles.bundle(folder) if folder else wiring.host_bundle(config, host)
+    config = wiring.load_host(config_path, sets, host)
+    log = wiring.host_log(config, "deploy", verbosity=verbosity)
+    bundle = Bundle({}) if remove else serverfiles.bundle(folder) if folder else wiring.host_bundle(config)
     checked = None if remove else check(bundle)
     if address is None:
-        address = wiring.known_address(config, host)
-    with wiring.recorded(config, host, log, "deploy") as recorder, wiring.host_visit(config, host, address, recorder) as visit:
+        address = wiring.known_address(config)
+    with wiring.recorded(config, log, "deploy") as recorder, wiring.host_visit(config, address, recorder) as visit:
         if checked is None:
             there = take_away(visit)
             say(out, f"vsspc: the bundle {'was removed from' if there else 'is not on'} {host}")

@@ -21,12 +21,12 @@ from importlib import metadata
 
 from vsspc import __version__, wiring
 from vsspc.adapters.credentials import logon
-from vsspc.config import Config
+from vsspc.config.host import HostConfig
 from vsspc.core.errors import InternalError, Interrupted, LeaseHeld, TeardownIncomplete, VsspcError
 from vsspc.core.machine import RESTING
 from vsspc.core.settings import Bundle
 from vsspc.core.text import printable
-from vsspc.core.words import Lease, State, check_host_name
+from vsspc.core.words import Lease, State
 from vsspc.ports import Log
 from vsspc.terminal import Verbosity
 
@@ -113,13 +113,12 @@ def run(
     report = Report(host=host if host.isprintable() else ascii(host))
     error: VsspcError | None = None
     try:
-        check_host_name(host)
-        config = wiring.load_config(config_path, sets)
-        error = _tried(config, host, address, report, verbosity)
-        _tell_lease(config, host, report)
+        config = wiring.load_host(config_path, sets, host)
+        error = _tried(config, address, report, verbosity)
+        _tell_lease(config, report)
         if error is None and report.left:
             error = TeardownIncomplete(f"still on the host: {', '.join(report.left)}")
-        _tell_error(report, error, _mask(config, host))
+        _tell_error(report, error, _mask(config))
     except VsspcError as early:
         _tell_error(report, early.at(host=host, step="selftest"), None)
     report.took = round(time.monotonic() - began, 3)
@@ -127,15 +126,15 @@ def run(
 
 
 def _tried(
-    config: Config, host: str, address: str | None, report: Report, verbosity: Verbosity
+    config: HostConfig, address: str | None, report: Report, verbosity: Verbosity
 ) -> VsspcError | None:
     """Do it; return the error that came of it."""
     try:
-        log = wiring.host_log(config, verbosity=verbosity, host=host, command="selftest")
-        with wiring.recorded(config, host, log, "selftest") as history:
+        log = wiring.host_log(config, "selftest", verbosity=verbosity)
+        with wiring.recorded(config, log, "selftest") as history:
             recorder = _Recorder(history, report)
             try:
-                _try(config, host, address, recorder, report)
+                _try(config, address, recorder, report)
             except Exception as error:
                 if not isinstance(error, VsspcError):
                     recorder.failure("selftest.fault", error)
@@ -143,26 +142,26 @@ def _tried(
             finally:
                 recorder.end_step()
     except VsspcError as error:
-        return error.at(host=host, step="selftest")
+        return error.at(host=config.host, step="selftest")
     except KeyboardInterrupt:
-        return Interrupted(signal.SIGINT).at(host=host, step="selftest")
+        return Interrupted(signal.SIGINT).at(host=config.host, step="selftest")
     except Exception as error:  # noqa: BLE001 a fault of ours is what a report is for
-        return InternalError(f"{type(error).__name__}: {error}").at(host=host, step="selftest")
+        return InternalError(f"{type(error).__name__}: {error}").at(host=config.host, step="selftest")
     return None
 
 
-def _try(config: Config, host: str, address: str | None, log: Log, report: Report) -> None:
-    lease = wiring.state_files(config).load(host)
+def _try(config: HostConfig, address: str | None, log: Log, report: Report) -> None:
+    lease = wiring.state_files(config).load(config.host)
     if lease is not None and lease.state is State.WAIT:
         raise LeaseHeld(
             f"run {lease.run} waits for its post: a dump may be running",
-            advice=f"Wait for the dump to end; if it is lost, `vsspc sweep --waiting {host}` first.",
+            advice=f"Wait for the dump to end; if it is lost, `vsspc sweep --waiting {config.host}` first.",
         )
-    address = address or (lease.address if lease else "") or host
-    programs = wiring.host_bundle(config, host)
-    _tell_plan(config, host, programs, report)
+    address = address or (lease.address if lease else "") or config.host
+    programs = wiring.host_bundle(config)
+    _tell_plan(config, programs, report)
     log.info("selftest", address=address)
-    with wiring.host_run(config, host, address, log) as pre:
+    with wiring.host_run(config, address, log) as pre:
         lease = pre.pre(programs)
     try:
         report.proved += [
@@ -172,33 +171,32 @@ def _try(config: Config, host: str, address: str | None, log: Log, report: Repor
             " did not find the one written after it"
             for volume in lease.volumes
         ]
-        with wiring.host_run(config, host, address, log) as post:
+        with wiring.host_run(config, address, log) as post:
             post.post(transfer_ok=True)
         if not lease.live:
             report.proved.append("the shadow copy was still served when post began")
     except BaseException:
         # Stopped between the two, or in the last proof: there is no dump whose post would come.
-        if _waits(config, host, lease):
-            with wiring.host_run(config, host, address, log) as last:
+        if _waits(config, lease):
+            with wiring.host_run(config, address, log) as last:
                 last.post(transfer_ok=False)
         raise
 
 
-def _waits(config: Config, host: str, ours: Lease) -> bool:
-    lease = wiring.state_files(config).load(host)
+def _waits(config: HostConfig, ours: Lease) -> bool:
+    lease = wiring.state_files(config).load(config.host)
     return lease is not None and lease.state is State.WAIT and lease.run == ours.run
 
 
-def _tell_plan(config: Config, host: str, programs: Bundle, report: Report) -> None:
-    table = config.host_table(host)
-    report.engine = table.engine
-    report.volumes = [one.path for one in table.volumes]
+def _tell_plan(config: HostConfig, programs: Bundle, report: Report) -> None:
+    report.engine = config.settings.engine
+    report.volumes = [one.name for one in config.settings.volumes]
     report.bundle = {name: _build(programs.files[name]) for name in PROGRAMS if name in programs.files}
 
 
-def _tell_lease(config: Config, host: str, report: Report) -> None:
+def _tell_lease(config: HostConfig, report: Report) -> None:
     try:
-        lease = wiring.state_files(config).load(host)
+        lease = wiring.state_files(config).load(config.host)
     except VsspcError:
         report.lease = "unreadable"
         return
@@ -216,10 +214,10 @@ def _tell_error(report: Report, error: VsspcError | None, secrets: re.Pattern[st
         report.troubles = [secrets.sub(MASK, trouble) for trouble in report.troubles]
 
 
-def _mask(config: Config, host: str) -> re.Pattern[str] | None:
+def _mask(config: HostConfig) -> re.Pattern[str] | None:
     """Return what finds the account's names in a text; None without one. (Its password is in no error to begin with.)"""
     try:
-        account = logon(config.logon(host), os.environ)
+        account = logon(config.logon, os.environ)
     except VsspcError:
         return None
     words = {account.account, account.principal, *re.split(r"[\\@]", account.account)}

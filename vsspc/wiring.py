@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vsspc import __version__
 from vsspc import config as configuration
-from vsspc.adapters import effects, stops
+from vsspc.adapters import effects, settingsfiles, stops
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.credentials import logon, rsync_password
 from vsspc.adapters.filecounts import FileCountFiles
 from vsspc.adapters.historyfiles import HistoryFiles
 from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
-from vsspc.config import Config
+from vsspc.config import remembered, source
+from vsspc.config.host import HostConfig
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import LeaseUnreadable
 from vsspc.core.logon import Logon
 from vsspc.core.settings import Bundle, HostSettings
+from vsspc.core.words import check_host_name
 from vsspc.engine import shrinkguard
 from vsspc.engine.recorder import Recorder
 from vsspc.engine.run import HostRun, Ports
@@ -36,40 +38,59 @@ from vsspc.terminal import Verbosity
 
 if TYPE_CHECKING:
     from vsspc.adapters.psexec import PsexecTransportFactory
+    from vsspc.config.reader import Config
 
 Driver = TypeVar("Driver", HostRun, Visit)
 
 
 def load_config(path: str | None, sets: Sequence[str] = ()) -> Config:
     """Return the configuration in a file, or where it is looked for, with `--set` options over it. Raise ConfigError."""
-    return configuration.load(configuration.path_of(path), sets)
+    from vsspc.config import reader
+
+    return reader.load(configuration.path_of(path), sets)
 
 
-def state_files(config: Config) -> StateFiles:
+def load_host(path: str | None, sets: Sequence[str], host: str) -> HostConfig:
+    """Return what the same says of one host: as it is remembered, where nothing has changed since. Raise ConfigError."""
+    file = configuration.path_of(path)
+    content = source.content(file)
+    of = remembered.origin(check_host_name(host), content, sets, settingsfiles.code())
+    state_dir = source.state_dir(content)
+    if state_dir is not None and (known := settingsfiles.recalled(state_dir, host, of)) is not None:
+        return known
+    from vsspc.config import reader
+
+    found = reader.loaded(file, content, sets).host(host)
+    settingsfiles.remember(found, of)
+    return found
+
+
+def state_files(config: Config | HostConfig) -> StateFiles:
     """Return this server's leases and session files."""
     return StateFiles(config.state_dir)
 
 
-def known_address(config: Config, host: str) -> str:
+def known_address(config: HostConfig) -> str:
     """Return where a host is reached: as its lease says, else by its name. Raise LeaseTooNew, StateUnusable."""
     try:
-        lease = state_files(config).load(host)
+        lease = state_files(config).load(config.host)
     except LeaseUnreadable:
         lease = None
-    return lease.address if lease else host
+    return lease.address if lease else config.host
 
 
-def host_log(config: Config, *, silent: bool = False, verbosity: Verbosity = Verbosity.NORMAL, **bound: object) -> Log:
-    """Return the log, every event of which carries the given fields. Raise ConfigError for the wrong user.
+def host_log(
+    config: HostConfig, command: str, *, silent: bool = False, verbosity: Verbosity = Verbosity.NORMAL
+) -> Log:
+    """Return the log, every event of which says of what host and command it is. Raise ConfigError for the wrong user.
 
     With `silent` nothing is said on stdout.
 
     Where the host's settings do without encryption, each of them says so.
     """
     state_files(config).check_owner()
-    if isinstance(host := bound.get("host"), str) and not config.host_table(host).encrypt:
-        bound["encrypt"] = False
-    log = late_log(config.log_file, None if silent else sys.stdout, verbosity, **bound)
+    bound = {} if config.settings.encrypt else {"encrypt": False}
+    log = late_log(config.log_file, None if silent else sys.stdout, verbosity, host=config.host, command=command, **bound)
     threading.Thread(target=_import_aside, args=(log,), name="imports").start()
     return log
 
@@ -83,7 +104,7 @@ def _import_aside(log: JsonLog) -> None:
 
 @contextmanager
 def recorded(
-    config: Config, host: str, log: Log, command: str, *, kind: str = "", transfer_ok: bool | None = None
+    config: HostConfig, log: Log, command: str, *, kind: str = "", transfer_ok: bool | None = None
 ) -> Iterator[Log]:
     """Inside, what a command does on a host is collected from its log; at its end it stands in the host's history.
 
@@ -100,53 +121,53 @@ def recorded(
         finally:
             try:
                 if (record := recorder.record(ended, __version__)).tells:
-                    history_files(config, host).append(host, record)
+                    history_files(config).append(config.host, record)
             except Exception as error:  # noqa: BLE001 whatever it is, the command's own end counts
                 why = error.strerror if isinstance(error, OSError) else None
                 log.warning("history.not_saved", why=why or f"{type(error).__name__}: {error}")
 
 
-def history_files(config: Config, host: str) -> HistoryFiles:
-    """Return the histories, as far back as is kept for a host."""
-    return HistoryFiles(config.state_dir, config.host_table(host).history)
+def history_files(config: HostConfig) -> HistoryFiles:
+    """Return the histories, as far back as is kept for this host."""
+    return HistoryFiles(config.state_dir, config.history)
 
 
-def host_bundle(config: Config, host: str) -> Bundle:
+def host_bundle(config: HostConfig) -> Bundle:
     """Return the Windows programs for a host. Raise BundleIncomplete when the folder cannot be read."""
-    return bundle(config.host_table(host).bundle)
+    return bundle(config.bundle)
 
 
-def host_settings(config: Config, host: str, address: str) -> HostSettings:
+def host_settings(config: HostConfig, address: str) -> HostSettings:
     """Return what applies to a host, its fixed rsync password included. Raise ConfigError, SecretError."""
-    file = config.host_table(host).rsync_password_file
-    return config.settings(host, address, rsync_password(file) if file else None)
+    file = config.rsync_password_file
+    return config.at(address, rsync_password(file) if file else None)
 
 
 def host_run(
-    config: Config, host: str, address: str, log: Log, *, for_reader: bool = False
+    config: HostConfig, address: str, log: Log, *, for_reader: bool = False
 ) -> AbstractContextManager[HostRun]:
     """Give one command's HostRun; inside, TERM, INT and HUP stop it in order, and a second INT at once.
 
     `for_reader`: what it makes is for who reads its output; without a reader it stops too (`vsspc.adapters.stops`).
     """
-    return _driver(HostRun, config, host, address, log, for_reader=for_reader)
+    return _driver(HostRun, config, address, log, for_reader=for_reader)
 
 
-def guard_files(config: Config, host: str, log: Log, *, good: bool) -> None:
+def guard_files(config: HostConfig, log: Log, *, good: bool) -> None:
     """Warn when the dump that has just ended has far fewer files than the last good one; remember it if it is good."""
-    shrinkguard.guard(FileCountFiles(config.state_dir, host), log, config.host_table(host).shrink_warning, good=good)
+    shrinkguard.guard(FileCountFiles(config.state_dir, config.host), log, config.settings.shrink_warning, good=good)
 
 
-def host_visit(config: Config, host: str, address: str, log: Log) -> AbstractContextManager[Visit]:
+def host_visit(config: HostConfig, address: str, log: Log) -> AbstractContextManager[Visit]:
     """Give a visit, likewise."""
-    return _driver(Visit, config, host, address, log)
+    return _driver(Visit, config, address, log)
 
 
 @contextmanager
 def _driver(
-    kind: type[Driver], config: Config, host: str, address: str, log: Log, *, for_reader: bool = False
+    kind: type[Driver], config: HostConfig, address: str, log: Log, *, for_reader: bool = False
 ) -> Iterator[Driver]:
-    settings, clock = host_settings(config, host, address), SystemClock()
+    settings, clock = host_settings(config, address), SystemClock()
     with (
         closing(clock),
         host_ports(config, settings, log, World(clock=clock)) as (ports, abort),
@@ -157,7 +178,7 @@ def _driver(
 
 @contextmanager
 def host_ports(
-    config: Config, settings: HostSettings, log: Log, world: World
+    config: HostConfig, settings: HostSettings, log: Log, world: World
 ) -> Iterator[tuple[Ports, Callable[[], None]]]:
     """Give the ports of one command on a host, and what cuts its session off, from any thread or a signal handler.
 
@@ -170,7 +191,7 @@ def host_ports(
         if world.transports is not None:
             transports = _Abortable(world.transports)
         else:
-            account = logon(config.logon(settings.host), os.environ)
+            account = logon(config.logon, os.environ)
             ends.callback(account.wipe)
             factory = _Smb(settings, account, clock)
             ends.callback(factory.forget)

@@ -22,9 +22,9 @@ import click
 import tree_sitter_powershell
 from tree_sitter import Language, Parser
 
-from vsspc import config
 from vsspc.adapters.credentials import logon
 from vsspc.cli import vsspc
+from vsspc.config import reader
 from vsspc.core.errors import VsspcError
 from vsspc.core.words import check_host_name
 from vsspc.lab.cmdlang import CmdError
@@ -201,11 +201,10 @@ def _settings(text: str) -> str:
         file = Path(folder) / "vsspc.toml"
         file.write_text(text, "utf-8")
         try:
-            loaded = config.load(file)
+            loaded = reader.load(file)
             for name in loaded.hosts():
                 host = re.sub(r"[*?]|\[.*?\]", "x", name)
-                loaded.settings(check_host_name(host), "192.0.2.1")
-                loaded.logon(host)
+                loaded.host(check_host_name(host)).at("192.0.2.1")
         except VsspcError as error:
             return error.message
     return ""
@@ -227,7 +226,7 @@ def _ini(text: str) -> str:
         account.chmod(0o600)
         file.write_text(f'[defaults]\ncredentials_file = "{account}"\n', "utf-8")
         try:
-            logon(config.load(file).logon("winbox"), {})
+            logon(reader.load(file).host("winbox").logon, {})
         except VsspcError as error:
             return error.message
     return ""

@@ -13,11 +13,11 @@ import keyring
 import keyring.backend
 import pytest
 
-from vsspc import config
 from vsspc.adapters import credentials as module
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.credentials import logon
 from vsspc.adapters.psexec import PsexecTransportFactory
+from vsspc.config import reader
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import AuthRejected, ConfigError, InternalError, SecretError, VsspcError
 from vsspc.core.logon import Logon, LogonSettings
@@ -215,7 +215,8 @@ def configured(tmp_path: Path) -> Callable[[str], LogonSettings]:
         '[host."desk"]\nkeyring = "vsspc"\nusername = "backup"\n',
         "utf-8",
     )
-    return config.load(file).logon
+    loaded = reader.load(file)
+    return lambda host: loaded.host(host).logon
 
 
 def test_each_host_and_each_pattern_may_have_an_account_of_its_own(configured: Callable[[str], LogonSettings]) -> None:
@@ -248,7 +249,7 @@ def test_what_cannot_be_meant_is_told(tmp_path: Path, text: str, words: str) -> 
     file = tmp_path / "vsspc.toml"
     file.write_text(f"[defaults]\n{text}\n", "utf-8")
     with pytest.raises(ConfigError, match=words):
-        config.load(file)
+        reader.load(file)
 
 
 PASSWORD = Credentials("backup", Secret(SENTINEL), "EXAMPLE")
@@ -375,9 +376,9 @@ BLOCKS = re.findall(r"^```toml\n(.*?)^```$", GUIDE.read_text("utf-8"), re.DOTALL
 def test_the_guide_shows_what_loads(tmp_path: Path, block: str) -> None:
     file = tmp_path / "vsspc.toml"
     file.write_text(block, "utf-8")
-    loaded = config.load(file)
+    loaded = reader.load(file)
     for name in loaded.hosts() or ["pc"]:
-        loaded.logon(name.replace("*", "x"))
+        loaded.host(name.replace("*", "x"))
 
 
 def test_the_guide_has_examples_and_names_tests_that_exist() -> None:

@@ -112,8 +112,9 @@ class StateFiles:
     def _remove_unfinished(folder: Path) -> None:
         """Remove what a process left that was killed while it wrote: it may hold a one-time password."""
         with suppress(OSError):
-            for unfinished in (*folder.glob(".lease.json.*"), *folder.glob(".session.*"), *folder.glob(".files.json.*")):
-                unfinished.unlink(missing_ok=True)
+            for name in ("lease.json", "session", "files.json", "settings.json"):
+                for unfinished in folder.glob(f".{name}.*"):
+                    unfinished.unlink(missing_ok=True)
 
     def load(self, host: str) -> Lease | None:
         """Return the lease, None when there is none. Raise LeaseUnreadable, LeaseTooNew or StateUnusable."""

@@ -12,8 +12,8 @@ from vsspc.backuppc.check import check
 from vsspc.backuppc.files import ServerFiles
 from vsspc.backuppc.fragment import Paths, fragment, hooks
 from vsspc.backuppc.settings import BackupPC
-from vsspc.config import Config
 from vsspc.config.layers import is_pattern
+from vsspc.config.reader import Config
 from vsspc.core.errors import VsspcError
 from vsspc.core.findings import Finding, Level
 from vsspc.core.words import check_host_name
@@ -25,7 +25,7 @@ _ANYWHERE = "0.0.0.0"  # nosec B104  # nothing listens on it
 def printed(config_path: str | None, sets: Sequence[str], host: str, shims: str | None) -> str:
     """Return the settings for a host. Raise ConfigError."""
     config = wiring.load_config(config_path, sets)
-    return fragment(config.settings(host, _ANYWHERE), _paths(config, shims))
+    return fragment(config.host(host).at(_ANYWHERE), _paths(config, shims))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _address(backuppc: BackupPC, host: str) -> str:
 
 def _found(config: Config, paths: Paths, backuppc: BackupPC, host: str) -> list[Finding]:
     try:
-        ours = wiring.host_settings(config, host, _ANYWHERE)
+        ours = wiring.host_settings(config.host(host), _ANYWHERE)
     except VsspcError as error:
         return [Finding(paths.config.name, Level.FAILED, error.message, error.next_step)]
     return check(ours, paths, backuppc, ServerFiles(os.environ))

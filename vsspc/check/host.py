@@ -18,7 +18,7 @@ from vsspc.adapters.rsyncclient import RsyncProgram
 from vsspc.adapters.stages import Access, StagedFactory
 from vsspc.check import access, program, reach, server, transfer, windows
 from vsspc.check.walk import Walk, failure
-from vsspc.config import Config
+from vsspc.config.reader import Config
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import FolderUnsafe, Interrupted, LeaseHeld, RemoteFileMissing, TeardownIncomplete, VsspcError
 from vsspc.core.findings import Finding, Level
@@ -111,18 +111,18 @@ def _on_this_server(scene: _Scene, address: str | None) -> None:
 
     def settings() -> Finding:
         if address is None:
-            scene.address = wiring.known_address(config, host)
-        scene.settings = wiring.host_settings(config, host, scene.address)
+            scene.address = wiring.known_address(config.host(host))
+        scene.settings = wiring.host_settings(config.host(host), scene.address)
         return Finding(SETTINGS, Level.OK, f"{config.path} can be used.")
 
     def account() -> Finding:
-        scene.account = logon(config.logon(host), os.environ)
+        scene.account = logon(config.host(host).logon, os.environ)
         return Finding(ACCOUNT, Level.OK, f"{scene.account.account}, and nobody else can read its secret.")
 
     def bundle() -> Finding:
         assert scene.settings is not None
-        scene.bundle = wiring.host_bundle(config, host)
-        return server.bundle(scene.bundle, scene.settings, str(config.host_table(host).bundle))
+        scene.bundle = wiring.host_bundle(config.host(host))
+        return server.bundle(scene.bundle, scene.settings, str(config.host(host).bundle))
 
     def lease() -> Finding:
         state = wiring.state_files(config)

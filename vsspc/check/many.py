@@ -65,7 +65,7 @@ def look(order: Order, begun: Callable[[str], None] = lambda point: None) -> Loo
 def _mended(order: Order, found: list[Finding], points: list[str], begun: Callable[[str], None]) -> list[Finding]:
     config = wiring.load_config(order.config, order.sets)
     try:
-        mend.mend(config, order.host, order.address, points)
+        mend.mend(config.host(order.host), order.address, points)
     except Interrupted:
         raise
     except VsspcError as error:

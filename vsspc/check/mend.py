@@ -12,7 +12,7 @@ from vsspc import wiring
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.credentials import logon
 from vsspc.adapters.stages import StagedFactory
-from vsspc.config import Config
+from vsspc.config.host import HostConfig
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import LeaseHeld
 from vsspc.core.findings import Finding, Level
@@ -29,29 +29,29 @@ def wanted(found: Sequence[Finding]) -> list[str]:
     return [one.point for one in found if one.point in MENDABLE and one.level in (Level.FAILED, Level.WARNING)]
 
 
-def mend(config: Config, host: str, address: str | None, points: Sequence[str]) -> None:
+def mend(config: HostConfig, address: str | None, points: Sequence[str]) -> None:
     """Mend these points of a host. Raise the first error: what could not be mended stays as it is."""
-    address = address or wiring.known_address(config, host)
+    address = address or wiring.known_address(config)
     if "our folder" in points:
-        _remove_folder(config, host, address)
+        _remove_folder(config, address)
     if "leftovers" in points:
         with (
             open(os.devnull, "w", encoding="utf-8") as nobody,
-            wiring.host_visit(config, host, address, open_log(config.log_file, nobody, host=host, command="check")) as visit,
+            wiring.host_visit(config, address, open_log(config.log_file, nobody, host=config.host, command="check")) as visit,
         ):
             # Every visit first settles what earlier runs left; this one does nothing else.
             visit.run("check", lambda site, run: None, Bundle({}))
 
 
-def _remove_folder(config: Config, host: str, address: str) -> None:
+def _remove_folder(config: HostConfig, address: str) -> None:
     r"""Delete %SystemRoot%\vsspc, which others than administrators could write to. Raise LeaseHeld while a run is there."""
-    state, clock = wiring.state_files(config), SystemClock()
-    settings = wiring.host_settings(config, host, address)
+    host, state, clock = config.host, wiring.state_files(config), SystemClock()
+    settings = wiring.host_settings(config, address)
     with state.lock(host, "check", 0.0):
         lease = state.load(host)
         if lease is not None and lease.state is State.WAIT:
             raise LeaseHeld(f"run {lease.run} waits for its post: its folder is not touched").at(host=host)
-        factory = StagedFactory(settings, logon(config.logon(host), os.environ), clock)
+        factory = StagedFactory(settings, logon(config.logon, os.environ), clock)
         try:
             transport = factory.open(Deadline.after(clock.now(), settings.timeouts["connect"], "timeouts.connect"))
             try:

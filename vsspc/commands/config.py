@@ -41,14 +41,16 @@ def schema() -> None:
 
 
 def _show(config_path: str | None, sets: Sequence[str], client: str, explain: bool) -> None:
-    from vsspc.config import load, path_of
+    from vsspc.config import path_of
+    from vsspc.config.reader import load
     from vsspc.config.show import shown
 
     click.echo(shown(load(path_of(config_path), sets), client, explain=explain))
 
 
 def _check(config_path: str | None) -> None:
-    from vsspc.config import path_of, read
+    from vsspc.config import path_of
+    from vsspc.config.reader import read
 
     path = path_of(config_path)
     _, wrong = read(path)

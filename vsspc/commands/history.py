@@ -61,11 +61,10 @@ def history(
 def _read(config_path: str | None, host: str) -> History:
     from vsspc import wiring
     from vsspc.core.errors import StateUnusable
-    from vsspc.core.words import check_host_name
 
     config = wiring.load_config(config_path)
     try:
-        return wiring.history_files(config, check_host_name(host)).read(host)
+        return wiring.history_files(config.host(host)).read(host)
     except OSError as error:
         raise StateUnusable(f"the history in {config.state_dir} cannot be read: {error.strerror or error}") from None
 

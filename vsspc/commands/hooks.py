@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vsspc.commands import common
-from vsspc.core.words import check_address, check_host_name
+from vsspc.core.words import check_address
 
 if TYPE_CHECKING:
-    from vsspc.config import Config
+    from vsspc.config.host import HostConfig
     from vsspc.ports import Log
 
 _client = click.option("--client", required=True, metavar="NAME", help="BackupPC's name of the host.")
@@ -76,7 +76,7 @@ def _hook(
     *,
     kind: str = "",
     transfer_ok: bool | None = None,
-) -> Iterator[tuple[Config, Log]]:
+) -> Iterator[tuple[HostConfig, Log]]:
     """Give a hook's configuration and log; inside, an error is announced by where its details stand.
 
     Raise ConfigError for what is no host's name or address, before anything is kept of it.
@@ -84,12 +84,12 @@ def _hook(
     from vsspc import wiring
     from vsspc.log import details_named
 
-    config = wiring.load_config(config_path, sets)
     check_address(address)
-    log = wiring.host_log(config, host=check_host_name(client), command=command)
+    config = wiring.load_host(config_path, sets, client)
+    log = wiring.host_log(config, command)
     with (
         details_named(sys.stdout, config.log_file),
-        wiring.recorded(config, client, log, command, kind=kind, transfer_ok=transfer_ok) as recorder,
+        wiring.recorded(config, log, command, kind=kind, transfer_ok=transfer_ok) as recorder,
     ):
         yield config, recorder
 
@@ -99,8 +99,8 @@ def _pre(config_path: str | None, sets: Sequence[str], client: str, address: str
 
     began = time.monotonic()
     with _hook(config_path, sets, client, address, "pre", kind=kind[:20]) as (config, log):
-        programs = wiring.host_bundle(config, client)
-        with wiring.host_run(config, client, address, log, for_reader=True) as run:
+        programs = wiring.host_bundle(config)
+        with wiring.host_run(config, address, log, for_reader=True) as run:
             log.info("pre", type=kind[:20], address=address)
             lease = run.pre(programs)
     log.info(
@@ -120,11 +120,11 @@ def _post(config_path: str | None, sets: Sequence[str], client: str, address: st
     began, good = time.monotonic(), False
     with _hook(config_path, sets, client, address, "post", transfer_ok=transfer_ok) as (config, log):
         try:
-            with wiring.host_run(config, client, address, log) as run:
+            with wiring.host_run(config, address, log) as run:
                 lease = run.post(transfer_ok=transfer_ok)
             good = transfer_ok
         finally:
-            wiring.guard_files(config, client, log, good=good)
+            wiring.guard_files(config, log, good=good)
     took = time.monotonic() - began
     log.info("post.done", run=lease.run, state=lease.state.value, took=round(took, 3), live=lease.live)
 
@@ -134,8 +134,8 @@ def _restore_pre(config_path: str | None, sets: Sequence[str], client: str, addr
 
     began = time.monotonic()
     with _hook(config_path, sets, client, address, "restore-pre") as (config, log):
-        programs = wiring.host_bundle(config, client)
-        with wiring.host_run(config, client, address, log, for_reader=True) as run:
+        programs = wiring.host_bundle(config)
+        with wiring.host_run(config, address, log, for_reader=True) as run:
             log.info("restore-pre", share=share, address=address)
             lease = run.restore_pre(share, programs)
     took = round(time.monotonic() - began, 3)
@@ -148,7 +148,7 @@ def _restore_post(config_path: str | None, sets: Sequence[str], client: str, add
     began = time.monotonic()
     with (
         _hook(config_path, sets, client, address, "restore-post", transfer_ok=transfer_ok) as (config, log),
-        wiring.host_run(config, client, address, log) as run,
+        wiring.host_run(config, address, log) as run,
     ):
         lease = run.restore_post(transfer_ok=transfer_ok)
     log.info("restore-post.done", run=lease.run, state=lease.state.value, took=round(time.monotonic() - began, 3))

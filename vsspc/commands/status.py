@@ -58,7 +58,7 @@ def _read(config_path: str | None, hosts: Sequence[str]) -> list[HostState]:
     names = list(hosts or store.hosts())
     for host, lease in zip(names, status.read(store, names), strict=True):
         try:
-            history = wiring.history_files(config, host).read(host)
+            history = wiring.history_files(config.host(host)).read(host)
         except (OSError, VsspcError):  # the lease says more of what is wrong there
             history = History(damaged=1)
         found.append(HostState(host, lease, history.runs, history.damaged))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import click
 
 from vsspc.commands import common
-from vsspc.core.words import check_host_name
 from vsspc.terminal import Verbosity
 
 
@@ -62,13 +61,13 @@ def _sweep(
 ) -> None:
     from vsspc import status, wiring
 
-    config = wiring.load_config(config_path, sets)
-    log = wiring.host_log(config, verbosity=verbosity, host=check_host_name(client), command="sweep")
+    config = wiring.load_host(config_path, sets, client)
+    log = wiring.host_log(config, "sweep", verbosity=verbosity)
     if address is None:
-        address = wiring.known_address(config, client)
+        address = wiring.known_address(config)
     with (
-        wiring.recorded(config, client, log, "sweep") as recorder,
-        wiring.host_run(config, client, address, recorder) as run,
+        wiring.recorded(config, log, "sweep") as recorder,
+        wiring.host_run(config, address, recorder) as run,
     ):
         lease = run.sweep(also_waiting=waiting, dismiss=dismiss)
     if verbosity > Verbosity.QUIET or not status.is_fine(lease):

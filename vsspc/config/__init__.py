@@ -5,7 +5,10 @@
     options   `--set KEY=VALUE`
     problems  what is wrong, in words; combinations that cannot be meant
     lines     on which line a key is
+    source    the file as it lies there
     reader    the file, read and checked: `load`
+    host      what came of it for one host, as plain values
+    remembered  these as a file, from one command to the next
     show      `vsspc config show` and `schema`
 """
 
@@ -13,10 +16,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-from vsspc.config.reader import Config, load, read
-
-__all__ = ["DEFAULT_PATH", "Config", "load", "path_of", "read"]
 
 DEFAULT_PATH = Path("/etc/vsspc/vsspc.toml")
 

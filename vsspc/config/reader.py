@@ -11,19 +11,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vsspc.config import layers, options, problems
+from vsspc.config import layers, options, problems, source
+from vsspc.config.host import HostConfig
 from vsspc.config.layers import Layer
 from vsspc.config.lines import Key, line_of, lines_of_keys
 from vsspc.config.problems import Problem
 from vsspc.config.tables import File, HostTable
 from vsspc.core.errors import ConfigError
 from vsspc.core.logon import LogonSettings
-from vsspc.core.secret import Secret
 from vsspc.core.settings import HostSettings, RetryTuning
-from vsspc.core.words import check_address, check_host_name
+from vsspc.core.words import check_host_name
 
-_LIMIT = 1 << 20
-"""Bytes of the file: thousands of hosts with settings of their own."""
 _DEEPEST = 12
 _PATTERN = re.compile(r"[A-Za-z0-9._*?\[\]!-]{1,253}")
 
@@ -56,58 +54,52 @@ class Config:
             raise _error(self.path, _in_words(self._text, wrong)).at(host=host)
         return effective
 
-    def host_table(self, host: str) -> HostTable:
-        """Return the effective table of a host."""
-        return self.effective(host).table
-
-    def settings(self, host: str, address: str, rsync_password: Secret | None = None) -> HostSettings:
-        """Return a host's settings. Raise ConfigError when its name, address or settings cannot be used.
-
-        No other file is read here: `rsync_password` is what its rsync_password_file holds, if there is one.
-        """
-        table = self.host_table(host)
-        return HostSettings(
-            host=host,
-            address=check_address(address),
-            volumes=tuple(one.volume for one in table.volumes),
-            engine=table.engine,
-            writers=table.writers,
-            exclude_writers=tuple(one.lower() for one in table.exclude_writers),
-            policy=table.policy,
-            live=table.live,
-            mapping=table.mapping,
-            bundle_on_host=table.bundle_on_host,
-            smb_port=table.smb_port,
-            encrypt=table.encrypt,
-            rsync_port=None if table.rsync_port == "auto" else table.rsync_port,
-            rsync_user=table.rsync_user,
-            rsync_password=rsync_password,
-            firewall=table.firewall,
-            restore=table.restore,
-            restore_folder=table.restore_folder,
-            shrink_warning=table.shrink_warning,
-            max_ttl=table.max_ttl,
-            idle_ttl=table.idle_ttl,
-            pre_timeout=table.pre_timeout,
-            post_timeout=table.post_timeout,
-            teardown_reserve=table.teardown_reserve,
-            teardown_fails_post=table.teardown_failure == "fail",
-            timeouts=dict(table.timeouts),
-            retry={name: RetryTuning(tuned.attempts, tuned.wait, tuned.cap) for name, tuned in table.retry},
-        )
-
-    def logon(self, host: str) -> LogonSettings:
-        """Return how to log on to a host. Raise ConfigError when its settings cannot be used."""
-        table = self.host_table(host)
-        return LogonSettings(
-            host=(table.name or "*").replace("*", host),
-            auth=table.auth,
-            credentials_file=str(table.credentials_file),
-            keyring=table.keyring,
-            username=table.username,
-            ccache=table.ccache,
-            keytab=table.keytab,
-            principal=table.principal,
+    def host(self, name: str) -> HostConfig:
+        """Return what applies to a host, as plain values. Raise ConfigError when its name or its settings cannot be used."""
+        table = self.effective(name).table
+        return HostConfig(
+            state_dir=self.state_dir,
+            log_file=self.log_file,
+            bundle=table.bundle,
+            rsync_password_file=table.rsync_password_file,
+            history=table.history,
+            logon=LogonSettings(
+                host=(table.name or "*").replace("*", name),
+                auth=table.auth,
+                credentials_file=str(table.credentials_file),
+                keyring=table.keyring,
+                username=table.username,
+                ccache=table.ccache,
+                keytab=table.keytab,
+                principal=table.principal,
+            ),
+            settings=HostSettings(
+                host=name,
+                volumes=tuple(one.volume for one in table.volumes),
+                engine=table.engine,
+                writers=table.writers,
+                exclude_writers=tuple(one.lower() for one in table.exclude_writers),
+                policy=table.policy,
+                live=table.live,
+                mapping=table.mapping,
+                bundle_on_host=table.bundle_on_host,
+                smb_port=table.smb_port,
+                encrypt=table.encrypt,
+                rsync_port=None if table.rsync_port == "auto" else table.rsync_port,
+                rsync_user=table.rsync_user,
+                firewall=table.firewall,
+                restore=table.restore,
+                restore_folder=table.restore_folder,
+                shrink_warning=table.shrink_warning,
+                max_ttl=table.max_ttl,
+                idle_ttl=table.idle_ttl,
+                pre_timeout=table.pre_timeout,
+                post_timeout=table.post_timeout,
+                teardown_reserve=table.teardown_reserve,
+                teardown_fails_post=table.teardown_failure == "fail",
+                timeouts=dict(table.timeouts),
+                retry={name: RetryTuning(tuned.attempts, tuned.wait, tuned.cap) for name, tuned in table.retry},
+            ),
         )
 
     def top(self) -> dict[str, Path]:
@@ -125,15 +117,24 @@ class Config:
 
 def load(path: Path, sets: Sequence[str] = ()) -> Config:
     """Read and check the file, and the `--set` options for it. Raise ConfigError that names every problem."""
-    config, found = read(path, sets)
+    return loaded(path, source.content(path), sets)
+
+
+def loaded(path: Path, content: bytes, sets: Sequence[str] = ()) -> Config:
+    """Check what was in the file, likewise."""
+    config, found = _checked(path, content, sets)
     if config is None:
         raise _error(path, found)
     return config
 
 
-def read(path: Path, sets: Sequence[str] = ()) -> tuple[Config | None, list[str]]:
+def read(path: Path) -> tuple[Config | None, list[str]]:
     """Return the configuration, or None and what is wrong, in words. Raise ConfigError for a file that is no TOML."""
-    text, raw = _read(path)
+    return _checked(path, source.content(path), ())
+
+
+def _checked(path: Path, content: bytes, sets: Sequence[str]) -> tuple[Config | None, list[str]]:
+    text, raw = _parsed(path, content)
     wrong = _check_file(raw)
     over = []
     for option in sets:
@@ -162,20 +163,10 @@ def _error(path: Path, found: Sequence[str]) -> ConfigError:
     return ConfigError((f"{path}: " if of_file else "") + "; ".join(found))
 
 
-def _read(path: Path) -> tuple[str, dict[str, Any]]:
+def _parsed(path: Path, content: bytes) -> tuple[str, dict[str, Any]]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LIMIT + 1)
-        if len(content) > _LIMIT:
-            raise ConfigError(f"{path} is longer than {_LIMIT} bytes: it is no configuration of vsspc")
         text = content.decode("utf-8")
         raw = tomllib.loads(text)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"there is no configuration file {path}", advice="Write one, or name it with --config or VSSPC_CONFIG."
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError; a number of 5000 digits
         raise ConfigError(f"{path} is not TOML: {error}") from None
     if _is_deeper(raw, _DEEPEST):

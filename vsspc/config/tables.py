@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from vsspc.config import durations
+from vsspc.config.host import LOG_FILE, STATE_DIR
 from vsspc.core.errors import ConfigError
 from vsspc.core.logon import AuthChoice
 from vsspc.core.settings import (
@@ -281,7 +282,7 @@ class HostTable(_Table):
 class File(_Table):
     """The configuration of vsspc: /etc/vsspc/vsspc.toml."""
 
-    state_dir: Path = Field(default=Path("/var/lib/vsspc"), description="Leases, and the one-time passwords of running dumps.")
-    log_file: Path = Field(default=Path("/var/log/vsspc/vsspc.jsonl"), description="Everything, as JSON lines.")
+    state_dir: Path = Field(default=STATE_DIR, description="Leases, and the one-time passwords of running dumps.")
+    log_file: Path = Field(default=LOG_FILE, description="Everything, as JSON lines.")
     defaults: HostTable = Field(default=HostTable(), description="The settings of every host.")
     host: dict[str, HostTable] = Field(default={}, description='Single settings of a host ("winbox") or of several ("lab-*").')

@@ -64,14 +64,14 @@ DEFAULT_RETRY: Mapping[str, RetryTuning] = {
 class HostSettings:
     """The settings of one host.
 
-    `writers`: with VSS writers. `exclude_writers`: ids of writers that are left out then, in braces, in lower case.
+    `address`: empty where it is not known yet. `writers`: with VSS writers. `exclude_writers`: ids of writers that are left out then, in braces, in lower case.
     `live`: a consent to serve the live disk, of use with `policy = "prefer"` only. `rsync_port`: None for one of the run's
     own (`rsync_ports`). `rsync_password`: None for one of the run's own. `shrink_warning`: the share of a volume's files
     (0 to 1) that may be missing from one good dump to the next without a warning.
     """
 
     host: str
-    address: str
+    address: str = ""
     volumes: tuple[Volume, ...] = (Volume("C:"),)
     engine: EngineChoice = "auto"
     writers: bool = False

@@ -14,7 +14,7 @@ from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import toml
 from vsspc.core.errors import ConfigError, InternalError, LeaseHeld, LeaseUnreadable, VsspcError
 from vsspc.core.settings import HostSettings
-from vsspc.core.words import Lease, Purpose, State, check_host_name
+from vsspc.core.words import Lease, Purpose, State
 from vsspc.engine.run import HostRun
 from vsspc.library.cancel import Cancel
 from vsspc.library.snapshot import Snapshot, served, variables
@@ -57,9 +57,9 @@ class Host:
             ConfigError: the configuration, the name or a setting cannot be used.
         """
         sets = [f"{key}={toml.value(value)}" for key, value in settings.items()] if isinstance(settings, Mapping) else settings
-        self.name = check_host_name(name)
+        self.name = name
         self._address = address
-        self._config = wiring.load_config(None if config is None else os.fspath(config), sets)
+        self._config = wiring.load_host(None if config is None else os.fspath(config), sets, name)
         self._world = world or World()
         self._verbose = verbose
         if (self._world.store is None) != (self._world.sessions is None):
@@ -172,7 +172,7 @@ class Host:
             with suppress(LeaseUnreadable):
                 lease = self._store.load(self.name)
             address = lease.address if lease is not None else self.name
-        settings = wiring.host_settings(self._config, self.name, address)
+        settings = wiring.host_settings(self._config, address)
         variables(settings.volumes)
         return settings
 
@@ -182,7 +182,7 @@ class Host:
             if not deadline > 0:
                 raise ConfigError(f"a deadline of {deadline} s has passed already", advice="Give more time.")
             settings = replace(settings, pre_timeout=min(settings.pre_timeout, deadline + settings.teardown_reserve))
-        programs = wiring.host_bundle(self._config, self.name)
+        programs = wiring.host_bundle(self._config)
         with self._phase("pre", world, settings, purpose, cancel) as phase:
             began = phase.clock.now()
             phase.log.info("pre", type=purpose.value, address=settings.address)
@@ -232,7 +232,7 @@ class Host:
         transfer_ok: bool | None = None,
     ) -> Iterator[_Phase]:
         """Give what one of the two verbs works with. Sessions, and passwords, are of one phase only."""
-        log = world.log or wiring.host_log(self._config, silent=not self._verbose, host=self.name, command=command)
+        log = world.log or wiring.host_log(self._config, command, silent=not self._verbose)
         with (
             details_named(sys.stdout, self._config.log_file) if self._verbose else nullcontext(),
             self._recorded(log, command, purpose, transfer_ok) as recorder,
@@ -249,7 +249,7 @@ class Host:
         if self._world.store is not None:
             return nullcontext(log)
         kind = purpose.value if command == "pre" else ""
-        return wiring.recorded(self._config, self.name, log, command, kind=kind, transfer_ok=transfer_ok)
+        return wiring.recorded(self._config, log, command, kind=kind, transfer_ok=transfer_ok)
 
 
 @dataclass(frozen=True, slots=True)

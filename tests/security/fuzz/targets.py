@@ -39,7 +39,7 @@ from tests.unit.history.made import failed_pre, post, pre, run_id
 from tests.unit.lab_wire.support import FROM_SAMBA_4_17
 from tests.unit.lab_wire.test_lab_paexec_messages import settings_message
 from tests.unit.windows.test_answers import SETVAR
-from vsspc import config, status
+from vsspc import status
 from vsspc.adapters import foreign
 from vsspc.adapters.historyfiles import line_of, records_in
 from vsspc.adapters.listing import entries
@@ -47,7 +47,7 @@ from vsspc.adapters.protection import Protection, Unprotected, check
 from vsspc.adapters.rsyncclient import _failure
 from vsspc.adapters.statefiles import lease_bytes, lease_from, session_from
 from vsspc.adapters.wire import Wire
-from vsspc.config import options
+from vsspc.config import options, reader
 from vsspc.core.errors import InternalError, LeaseTooNew, VsspcError
 from vsspc.core.history import Orphan, runs
 from vsspc.core.words import Lease, Volume, check_address, check_host_name
@@ -191,10 +191,10 @@ def configuration(data: bytes) -> None:
     path.write_bytes(data)
 
     def read() -> None:
-        loaded, wrong = config.read(path)
+        loaded, wrong = reader.read(path)
         assert (loaded is None) == bool(wrong)
         if loaded is not None:
-            loaded.settings("winbox", "192.0.2.1")
+            loaded.host("winbox").at("192.0.2.1")
 
     _ours(read)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.security.bounds import survive
-from vsspc import config
 from vsspc.adapters.serverfiles import bundle
 from vsspc.cli import vsspc
+from vsspc.config import reader
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_a_file_that_is_no_configuration_is_told_in_time(tmp_path: Path, text: s
     path.write_text(text, "utf-8")
 
     def read() -> None:
-        config.load(path).settings("winbox", "192.0.2.1")
+        reader.load(path).host("winbox").at("192.0.2.1")
 
     survive(read, seconds=15, mebibytes=128)
 
@@ -48,7 +48,7 @@ def test_a_file_without_end_is_told(tmp_path: Path, put: object) -> None:
     path = tmp_path / "vsspc.toml"
     assert callable(put)
     put(path)
-    outcome = survive(lambda: config.load(path), seconds=5, mebibytes=32)
+    outcome = survive(lambda: reader.load(path), seconds=5, mebibytes=32)
     assert outcome.type == "ConfigError"
     assert "longer than" in outcome.text
 
@@ -93,4 +93,4 @@ def test_an_address_of_no_host_touches_nothing(command: str, address: str, tmp_p
 def test_an_option_of_any_shape_is_told(tmp_path: Path, option: str) -> None:
     path = tmp_path / "vsspc.toml"
     path.touch()
-    assert survive(lambda: config.load(path, [option]), seconds=5, mebibytes=64).type == "ConfigError"
+    assert survive(lambda: reader.load(path, [option]), seconds=5, mebibytes=64).type == "ConfigError"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vsspc import wiring
-from vsspc.config import load
+from vsspc.config.reader import load
 from vsspc.log import open_log, say
 
 
@@ -31,7 +31,7 @@ def test_every_line_of_a_host_without_encryption_says_so(tmp_path: Path, capsys:
     file.write_text(f'state_dir = "{tmp_path}/state"\nlog_file = "{tmp_path}/log"\n[host.plain]\nencrypt = false\n')
     config = load(file)
     for host in ("plain", "other"):
-        log = wiring.host_log(config, host=host, command="pre")
+        log = wiring.host_log(config.host(host), "pre")
         log.info("post.nothing", why="z")
         log.warning("owing", what="x", why="y")
     lines = capsys.readouterr().out.splitlines()

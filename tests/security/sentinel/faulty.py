@@ -111,7 +111,8 @@ def _child(argument: str, **environment: str) -> None:
 
 
 def _leak_log(text: str) -> None:
-    from vsspc.config import load, path_of
+    from vsspc.config import path_of
+    from vsspc.config.reader import load
 
     open_log(load(path_of(None)).log_file, sys.stdout).info("fault", why=text)
 

@@ -65,7 +65,7 @@ def test_every_command_for_a_host_takes_settings_and_refuses_wrong_ones(file: Pa
 
 
 def test_a_run_loads_nothing_that_only_errors_and_show_need() -> None:
-    script = "import sys, vsspc.config; print(*sorted(name for name in sys.modules if name.startswith(('vsspc.config.', 'click'))))"
+    script = "import sys, vsspc.config.reader; print(*sorted(name for name in sys.modules if name.startswith(('vsspc.config.', 'click'))))"
     loaded = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     ).stdout

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsspc import config
-from vsspc.config import toml
+from vsspc.config import reader, toml
 from vsspc.config.layers import leaves
 from vsspc.config.lines import lines_of_keys
 from vsspc.config.show import schema, shown
@@ -109,9 +108,9 @@ def test_any_document_loads_or_its_errors_name_key_and_line(file: Path, text: st
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         with pytest.raises(ConfigError, match="is not TOML: .*at line|is not TOML: .*at end"):
-            config.load(file)
+            reader.load(file)
         return
-    loaded, wrong = config.read(file)
+    loaded, wrong = reader.read(file)
     if loaded is not None:
         SCHEMA.validate(raw)
         for host in ("winbox", "lab-1"):
@@ -154,4 +153,4 @@ def test_each_key_is_on_its_line(text: str) -> None:
 def test_what_tomllib_cannot_read_is_an_error_of_ours(file: Path, text: str) -> None:
     file.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match="is not TOML"):
-        config.load(file)
+        reader.load(file)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsspc import config
+from vsspc.config import reader
 from vsspc.core.errors import ConfigError, VsspcError
 from vsspc.core.secret import Secret
 from vsspc.core.settings import RetryTuning
@@ -25,11 +25,11 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_example_shows_the_defaults(tmp_path: Path) -> None:
-    example = config.load(EXAMPLE).host_table("anything")
-    assert example == config.load(write(tmp_path, "")).host_table("anything").model_copy(
+    example = reader.load(EXAMPLE).effective("anything").table
+    assert example == reader.load(write(tmp_path, "")).effective("anything").table.model_copy(
         update={"retry": example.retry}
     )
-    assert config.load(EXAMPLE).settings("x", "x") == config.load(write(tmp_path, "")).settings("x", "x")
+    assert reader.load(EXAMPLE).host("x").at("x") == reader.load(write(tmp_path, "")).host("x").at("x")
 
 
 def test_a_host_overrides_single_keys_and_keeps_the_rest(tmp_path: Path) -> None:
@@ -46,13 +46,13 @@ def test_a_host_overrides_single_keys_and_keeps_the_rest(tmp_path: Path) -> None
         timeouts.snapshot = "10m"
         """,
     )
-    settings = config.load(file).settings("winbox", "192.0.2.1")
+    settings = reader.load(file).host("winbox").at("192.0.2.1")
     assert settings.volumes == (Volume("C:"), Volume("E:"))
     assert settings.rsync_port == 1001
     assert settings.timeouts["snapshot"] == 600
     assert settings.timeouts["map"] == 20
     assert settings.retry["snapshot"] == RetryTuning(attempts=7, wait=1.0, cap=60.0)
-    assert config.load(file).settings("other", "192.0.2.1").timeouts["snapshot"] == 300
+    assert reader.load(file).host("other").at("192.0.2.1").timeouts["snapshot"] == 300
 
 
 def test_all_problems_are_named_at_once_with_the_nearest_key(tmp_path: Path) -> None:
@@ -60,7 +60,7 @@ def test_all_problems_are_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
         tmp_path, '[defaults]\nvolums = ["C:"]\nrsync_port = 0\npre_timeout = "ten"\n[host.a]\nengine = "magic"\n'
     )
     with pytest.raises(ConfigError) as caught:
-        config.load(file)
+        reader.load(file)
     line = caught.value.line()
     assert "defaults.volums: unknown key (did you mean volumes?)" in line
     for key in ("defaults.rsync_port", "defaults.pre_timeout", "host.a.engine"):
@@ -99,7 +99,7 @@ timeouts = { snapshot = 10, map = 10, rsyncd_up = 10 }
 def test_the_name_is_over_the_patterns_in_their_order_and_they_over_the_defaults(
     tmp_path: Path, host: str, ports: tuple[int, int], times: tuple[int, int, int]
 ) -> None:
-    found = config.load(write(tmp_path, PRECEDENCE)).settings(host, "x")
+    found = reader.load(write(tmp_path, PRECEDENCE)).host(host).at("x")
     assert (found.rsync_port, found.smb_port) == ports
     assert tuple(found.timeouts[name] for name in ("snapshot", "map", "rsyncd_up")) == times
 
@@ -122,7 +122,7 @@ def test_every_new_key_reaches_the_settings(tmp_path: Path) -> None:
         timeouts = {{ service = "1m", proof = "6s", last_proof = "30s", answer = "9s" }}
         """,
     )
-    found = config.load(file).settings("winbox", "x")
+    found = reader.load(file).host("winbox").at("x")
     assert found.volumes == (Volume("C:"), Volume("D:", optional=True), Volume(r"C:\Mounts\Data"))
     assert (found.engine, found.policy, found.live, found.mapping) == ("vshadow", "prefer", True, "link")
     assert (found.writers, found.exclude_writers) == (True, (GUID.lower(),))
@@ -130,7 +130,7 @@ def test_every_new_key_reaches_the_settings(tmp_path: Path) -> None:
 
 
 def test_the_keys_of_the_daemon_and_of_restores_reach_the_settings(tmp_path: Path) -> None:
-    found = config.load(write(tmp_path, "")).settings("winbox", "x")
+    found = reader.load(write(tmp_path, "")).host("winbox").at("x")
     assert (found.rsync_port, found.rsync_password, found.restore, found.shrink_warning) == (None, None, "off", 0.5)
     file = write(
         tmp_path,
@@ -145,11 +145,11 @@ def test_the_keys_of_the_daemon_and_of_restores_reach_the_settings(tmp_path: Pat
         shrink_warning = 1
         """,
     )
-    found = config.load(file).settings("winbox", "x", Secret("0123456789abcdef"))
+    found = reader.load(file).host("winbox").at("x", Secret("0123456789abcdef"))
     assert (found.rsync_port, found.rsync_password) == (None, Secret("0123456789abcdef"))
     assert (found.restore, found.restore_folder, found.shrink_warning) == ("folder", "Zurueck 1.x", 1.0)
-    assert config.load(file).host_table("winbox").rsync_password_file == "/etc/vsspc/rsync-password"
-    assert config.load(file).settings("other", "x").rsync_ports("0" * 12) == (8730,)
+    assert reader.load(file).effective("winbox").table.rsync_password_file == "/etc/vsspc/rsync-password"
+    assert reader.load(file).host("other").at("x").rsync_ports("0" * 12) == (8730,)
 
 
 @pytest.mark.parametrize(
@@ -187,14 +187,14 @@ def test_settings_that_contradict_each_other_are_refused_at_the_key_that_was_set
     tmp_path: Path, text: str, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)):
-        config.load(write(tmp_path, f"[defaults]\n{text}\n"))
+        reader.load(write(tmp_path, f"[defaults]\n{text}\n"))
 
 
 def test_patterns_that_contradict_each_other_on_one_host_are_refused_there(tmp_path: Path) -> None:
     file = write(tmp_path, '[host."a*"]\nwriters = true\n[host."*z"]\nengine = "wmi"\n')
-    assert config.load(file).settings("ab", "x").writers
+    assert reader.load(file).host("ab").at("x").writers
     with pytest.raises(ConfigError, match='line 4: host."\\*z".engine: '):
-        config.load(file).settings("az", "x")
+        reader.load(file).host("az").at("x")
 
 
 @pytest.mark.parametrize(
@@ -227,21 +227,21 @@ def test_patterns_that_contradict_each_other_on_one_host_are_refused_there(tmp_p
 )
 def test_values_have_types_and_bounds(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.load(write(tmp_path, f"[defaults]\n{text}\n"))
+        reader.load(write(tmp_path, f"[defaults]\n{text}\n"))
     assert words in caught.value.message and "line 2: defaults." in caught.value.message
 
 
 @pytest.mark.parametrize("name", ["a b", "../x", "lab /*", ""])
 def test_a_name_that_no_host_can_have_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="line 1: host.*: no host can have this name"):
-        config.load(write(tmp_path, f'[host."{name}"]\n'))
+        reader.load(write(tmp_path, f'[host."{name}"]\n'))
 
 
 def test_a_file_that_is_not_there_or_not_toml_says_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no configuration file"):
-        config.load(tmp_path / "none.toml")
+        reader.load(tmp_path / "none.toml")
     with pytest.raises(ConfigError, match="not TOML"):
-        config.load(write(tmp_path, "volumes = ["))
+        reader.load(write(tmp_path, "volumes = ["))
 
 
 @given(st.text(max_size=200))
@@ -249,6 +249,6 @@ def test_any_text_loads_or_is_an_error_of_ours(tmp_path_factory: pytest.TempPath
     file = tmp_path_factory.mktemp("config") / "vsspc.toml"
     file.write_text(text, "utf-8", errors="surrogatepass")
     try:
-        config.load(file)
+        reader.load(file)
     except VsspcError as error:
         assert str(file) in error.line()

@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from vsspc import config
+from vsspc.config import reader
 from vsspc.config.layers import leaves
 from vsspc.config.tables import File
 
@@ -25,6 +25,6 @@ def test_what_the_example_shows_for_hosts_loads_too(tmp_path: Path) -> None:
     text = re.sub(r"^# (?=\[host|\w[\w.]* = )", "", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
     file = tmp_path / "vsspc.toml"
     file.write_text(text, "utf-8")
-    loaded = config.load(file)
-    assert loaded.settings("fileserver-2", "x").timeouts["snapshot"] == 900
-    assert len(loaded.settings("lab-1", "x").volumes) == 2
+    loaded = reader.load(file)
+    assert loaded.host("fileserver-2").at("x").timeouts["snapshot"] == 900
+    assert len(loaded.host("lab-1").at("x").volumes) == 2

@@ -7,7 +7,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from vsspc.config import layers, load
+from vsspc.config import layers
+from vsspc.config.reader import load
 
 
 def test_each_name_is_looked_at_a_few_times_however_many_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -17,6 +18,6 @@ def test_each_name_is_looked_at_a_few_times_however_many_there_are(tmp_path: Pat
     is_pattern = Mock(side_effect=layers.is_pattern)
     monkeypatch.setattr(layers, "is_pattern", is_pattern)
     config = load(file)
-    assert [volume.name for volume in config.settings("pc0017", "127.0.0.1").volumes] == ["C:", "D:"]
-    assert (config.host_table("pc0017").smb_port, config.host_table("pc0917").smb_port) == (445, 1445)
+    assert [volume.name for volume in config.host("pc0017").at("127.0.0.1").volumes] == ["C:", "D:"]
+    assert (config.effective("pc0017").table.smb_port, config.effective("pc0917").table.smb_port) == (445, 1445)
     assert is_pattern.call_count < 6 * 1000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsspc import config
+from vsspc.config import reader
 from vsspc.core.errors import ConfigError
 from vsspc.core.settings import HostSettings
 from vsspc.core.words import Volume
@@ -22,7 +22,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings(file: Path, *sets: str) -> HostSettings:
-    return config.load(file, sets).settings("winbox", "192.0.2.1")
+    return reader.load(file, sets).host("winbox").at("192.0.2.1")
 
 
 def test_an_option_is_over_every_table_of_the_file_and_the_last_one_counts(file: Path) -> None:
@@ -76,7 +76,7 @@ def test_all_options_and_the_file_are_checked_at_once(tmp_path: Path) -> None:
     file = tmp_path / "vsspc.toml"
     file.write_text("[defaults]\nvolums = 1\n", "utf-8")
     with pytest.raises(ConfigError) as caught:
-        config.load(file, ["a=1", "b=2"])
+        reader.load(file, ["a=1", "b=2"])
     assert all(one in caught.value.line() for one in ("line 2: defaults.volums", "--set a=1: ", "--set b=2: "))
 
 
