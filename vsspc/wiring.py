@@ -17,8 +17,6 @@ from vsspc import config as configuration
 from vsspc.adapters import effects, settingsfiles, stops
 from vsspc.adapters.clock import SystemClock
 from vsspc.adapters.credentials import logon, rsync_password
-from vsspc.adapters.filecounts import FileCountFiles
-from vsspc.adapters.historyfiles import HistoryFiles
 from vsspc.adapters.serverfiles import bundle
 from vsspc.adapters.statefiles import StateFiles
 from vsspc.config import remembered, source
@@ -28,19 +26,19 @@ from vsspc.core.errors import LeaseUnreadable
 from vsspc.core.logon import Logon
 from vsspc.core.settings import Bundle, HostSettings
 from vsspc.core.words import check_host_name
-from vsspc.engine import shrinkguard
 from vsspc.engine.recorder import Recorder
 from vsspc.engine.run import HostRun, Ports
-from vsspc.engine.visit import Visit
 from vsspc.log import JsonLog, late_log
 from vsspc.ports import Clock, Log, Transport, TransportFactory, World
 from vsspc.terminal import Verbosity
 
 if TYPE_CHECKING:
+    from vsspc.adapters.historyfiles import HistoryFiles
     from vsspc.adapters.psexec import PsexecTransportFactory
     from vsspc.config.reader import Config
+    from vsspc.engine.visit import Visit
 
-Driver = TypeVar("Driver", HostRun, Visit)
+Driver = TypeVar("Driver")
 
 
 def load_config(path: str | None, sets: Sequence[str] = ()) -> Config:
@@ -96,10 +94,13 @@ def host_log(
 
 
 def _import_aside(log: JsonLog) -> None:
-    """Import what is needed a moment later: the SMB libraries, a third of all (post reads the markers before), and structlog."""
+    """Import what is needed a moment later: the SMB libraries, a third of all (post reads the markers before), then structlog,
+    and what the end of a command needs."""
     with suppress(Exception):  # told by whoever needs them
         import_module("vsspc.adapters.psexec")
     log.load()
+    with suppress(Exception):
+        import_module("vsspc.adapters.historyfiles")
 
 
 @contextmanager
@@ -129,6 +130,8 @@ def recorded(
 
 def history_files(config: HostConfig) -> HistoryFiles:
     """Return the histories, as far back as is kept for this host."""
+    from vsspc.adapters.historyfiles import HistoryFiles
+
     return HistoryFiles(config.state_dir, config.history)
 
 
@@ -155,17 +158,22 @@ def host_run(
 
 def guard_files(config: HostConfig, log: Log, *, good: bool) -> None:
     """Warn when the dump that has just ended has far fewer files than the last good one; remember it if it is good."""
+    from vsspc.adapters.filecounts import FileCountFiles
+    from vsspc.engine import shrinkguard
+
     shrinkguard.guard(FileCountFiles(config.state_dir, config.host), log, config.settings.shrink_warning, good=good)
 
 
 def host_visit(config: HostConfig, address: str, log: Log) -> AbstractContextManager[Visit]:
     """Give a visit, likewise."""
+    from vsspc.engine.visit import Visit
+
     return _driver(Visit, config, address, log)
 
 
 @contextmanager
 def _driver(
-    kind: type[Driver], config: HostConfig, address: str, log: Log, *, for_reader: bool = False
+    kind: Callable[[HostSettings, Ports], Driver], config: HostConfig, address: str, log: Log, *, for_reader: bool = False
 ) -> Iterator[Driver]:
     settings, clock = host_settings(config, address), SystemClock()
     with (

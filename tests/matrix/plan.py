@@ -365,8 +365,8 @@ GRACE = 60.0
 
 @lru_cache(maxsize=len(ENGINES))
 def served(engine: EngineChoice) -> int:
-    """Return the number of the effect of pre by which it holds all that a run can hold: the first proof."""
-    return play(Plan("pre", engine=engine)).names.index("fetch")
+    """Return the number of the effect of pre after which it holds all that a run can hold: the start of the daemon's job."""
+    return play(Plan("pre", engine=engine)).names.index("remove_service") - 1
 
 
 def fits(came: Fired, error: BaseException) -> bool:

@@ -64,10 +64,20 @@ class Serving(Driver):
         """Start the daemon, prove what it serves, and tell BackupPC's side."""
         lease = self._lease
         live = lease.live or lease.purpose is Purpose.RESTORE
-        daemon.acquire(site, lease.run, self._modules, self._seen, live=live, purpose=lease.purpose)
+        daemon.acquire(
+            site,
+            lease.run,
+            self._modules,
+            self._seen,
+            live=live,
+            purpose=lease.purpose,
+            meanwhile=lambda: self._release_services(site),
+        )
         site.log.info("proved", modules=[one.volume.module for one in self._modules])
+
+    def _release_services(self, site: Site) -> None:
+        """Remove what starts jobs: what was started lives on without, and of us nothing but holder and daemon stays there."""
         for resource in self._lease.releases():
             if resource.kind is Kind.SERVICE:
-                # What we started lives on without it; from now on nothing but holder and daemon is on the host.
                 service.release(site, resource)
                 site.confirm(resource)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from vsspc.core.deadline import Deadline
@@ -30,9 +30,18 @@ WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
 
-def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings, *, live: bool, purpose: Purpose) -> None:
+def acquire(
+    site: Site,
+    run: str,
+    modules: Sequence[Module],
+    seen: Surroundings,
+    *,
+    live: bool,
+    purpose: Purpose,
+    meanwhile: Callable[[], None],
+) -> None:
     """Start the daemon at the first port of the run that is free, prove that it serves the shadow copies (with `live`:
-    the live disk), and publish the session file for BackupPC.
+    the live disk), and publish the session file for BackupPC. `meanwhile` is done while the host starts a daemon.
 
     The secrets are written here, after the shadow copy was made, so that they are not in the backup.
     Raise PortTaken, DaemonNotStarted, DaemonNotReady or WrongContent.
@@ -46,6 +55,7 @@ def acquire(site: Site, run: str, modules: Sequence[Module], seen: Surroundings,
         told = DaemonSettings(port=port, user=settings.rsync_user, client=site.transport.local_address)
         try:
             _start(site, run, told, password, modules, seen, again=tried > 0)
+            meanwhile()
             _await_proof(site, run, told, password, live=live)
             break
         except PortTaken:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from importlib.resources import files
 
 from vsspc.core.errors import RemoteFileMissing
 from vsspc.resources import service
@@ -47,6 +46,8 @@ def put_once(site: Site, run: str, name: str, data: bytes) -> None:
 
 def put_snippet(site: Site, run: str, name: str) -> None:
     """Write a PowerShell snippet of ours into the run's folder."""
+    from importlib.resources import files  # 3 ms of each command; few need a snippet
+
     text = files("vsspc.windows").joinpath(name).read_text("ascii")
     put_once(site, run, name, text.replace("\n", "\r\n").encode("ascii"))
 
