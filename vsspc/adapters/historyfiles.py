@@ -79,10 +79,6 @@ class HistoryFiles:
         records, damaged = records_in(content)
         return History(tuple(runs(records)[-self._keep :]) if self._keep else (), damaged)
 
-    def hosts(self) -> list[str]:
-        """Return the names of all hosts with a history, sorted."""
-        return sorted(one.parent.name for one in self._root.glob(f"*/{NAME}"))
-
 
 def records_in(content: bytes) -> tuple[list[Record], int]:
     """Return the records in a file's content, and how many lines of it are none."""
