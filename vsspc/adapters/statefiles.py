@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -262,7 +262,12 @@ def session_from(content: bytes) -> Mapping[str, str] | None:
 
 def lease_bytes(lease: Lease) -> bytes:
     """Return the lease as it stands in its file."""
-    record = {"version": LEASE_VERSION, **asdict(lease), "volumes": [volume.name for volume in lease.volumes]}
+    record = {
+        "version": LEASE_VERSION,
+        **{one.name: getattr(lease, one.name) for one in fields(lease)},
+        "held": [{"kind": one.kind, "run": one.run, "tag": one.tag} for one in lease.held],
+        "volumes": [volume.name for volume in lease.volumes],
+    }
     return json.dumps(record, indent=1).encode("ascii")
 
 

@@ -11,9 +11,9 @@ from dataclasses import replace
 from vsspc.core.deadline import Deadline
 from vsspc.core.errors import DaemonNotReady, VsspcError, WrongContent
 from vsspc.core.findings import Finding, Level
-from vsspc.core.words import Kind, Module, Resource, Volume
+from vsspc.core.words import Module, Volume
 from vsspc.engine import snapshot
-from vsspc.resources import jobs, runfolder
+from vsspc.resources import daemon, jobs, runfolder
 from vsspc.resources.daemon import RSYNC_SOCKET_ERROR
 from vsspc.resources.engines.live import Live
 from vsspc.resources.site import Site
@@ -36,9 +36,7 @@ def tried(site: Site, run: str, seen: Surroundings) -> Finding:
     site.volumes = ()
     site.settings = replace(settings, max_ttl=min(settings.max_ttl, _LIFETIME), idle_ttl=min(settings.idle_ttl, _LIFETIME))
     snapshot.hold(site, run, seen, Live())
-    if settings.firewall:
-        site.intend(Resource(Kind.FIREWALL_RULE, run))
-    site.intend(Resource(Kind.DAEMON, run))
+    daemon.intend(site, run)
     ports = settings.rsync_ports(run)
     taken = []
     for number, port in enumerate(ports):

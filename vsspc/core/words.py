@@ -203,9 +203,9 @@ class Lease:
     live: bool = False
     purpose: Purpose = Purpose.DUMP
 
-    def holding(self, resource: Resource) -> Lease:
-        """Return the lease with the resource in `held`."""
-        return self if resource in self.held else replace(self, held=(*self.held, resource))
+    def holding(self, *resources: Resource) -> Lease:
+        """Return the lease with the resources in `held`."""
+        return replace(self, held=tuple(dict.fromkeys([*self.held, *resources])))
 
     def without(self, resource: Resource) -> Lease:
         """Return the lease with the resource no longer in `held`."""

@@ -278,8 +278,8 @@ class Driver:
             self._site.transport.close()
             self._site = None
 
-    def _intend(self, resource: Resource) -> None:
-        self._lease = self._save(self._lease.holding(resource))
+    def _intend(self, *resources: Resource) -> None:
+        self._lease = self._save(self._lease.holding(*resources))
 
     def _confirm(self, resource: Resource) -> None:
         self._lease = self._save(self._lease.without(resource))

@@ -48,9 +48,7 @@ def acquire(
     """
     settings, ports = site.settings, site.settings.rsync_ports(run)
     password = settings.rsync_password.reveal() if settings.rsync_password else site.token(24)
-    if settings.firewall:
-        site.intend(Resource(Kind.FIREWALL_RULE, run))
-    site.intend(Resource(Kind.DAEMON, run))
+    intend(site, run)
     for tried, port in enumerate(ports):
         told = DaemonSettings(port=port, user=settings.rsync_user, client=site.transport.local_address)
         try:
@@ -82,6 +80,12 @@ def acquire(
             ("purpose", purpose.value),  # VSSPC.pm: a dump never reads what was made writable for a restore
         ],
     )
+
+
+def intend(site: Site, run: str) -> None:
+    """Hold what the start of a daemon makes on the host."""
+    kinds = (Kind.FIREWALL_RULE, Kind.DAEMON) if site.settings.firewall else (Kind.DAEMON,)
+    site.intend(*(Resource(kind, run) for kind in kinds))
 
 
 def _start(

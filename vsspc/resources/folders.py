@@ -11,12 +11,14 @@ from vsspc.resources.site import Site
 from vsspc.windows import acl
 
 
-def ensure(site: Site, folder: str) -> None:
-    """Make a folder unless it is there. Raise FolderUnsafe."""
+def ensure(site: Site, folder: str) -> bool:
+    """Make a folder unless it is there; say whether it was. Raise FolderUnsafe."""
     try:
         site.transport.make_folder(folder)
     except RemoteFileExists:
         check(site, folder)
+        return True
+    return False
 
 
 def check(site: Site, folder: str) -> None:

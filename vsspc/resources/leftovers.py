@@ -24,16 +24,17 @@ def take_over(site: Site, run: str) -> None:
 
     Scripts that lie there will be run: raise FolderUnsafe where others than administrators could have written them.
     """
-    owner.acquire(site, run)
-    found = _find(site, run)
+    was_there = owner.acquire(site, run)
+    found = [*(_in_our_folder(site, run) if was_there else []), *_services(site, run)]
     runs = list(dict.fromkeys(one.run for one in found))
     if len(runs) > _MOST:
         site.log.warning("leftovers.many", runs=len(runs), settled=_MOST)
-    for one in found:
-        if one.run in runs[:_MOST]:
-            if one.kind is Kind.RUN_FOLDER:
-                folders.check(site, Names(one.run).folder)
-            site.intend(one)
+    settled = [one for one in found if one.run in runs[:_MOST]]
+    for one in settled:
+        if one.kind is Kind.RUN_FOLDER:
+            folders.check(site, Names(one.run).folder)
+    if settled:
+        site.intend(*settled)
 
 
 def release(site: Site, resource: Resource) -> None:
@@ -41,8 +42,8 @@ def release(site: Site, resource: Resource) -> None:
     take_over(site, resource.run)
 
 
-def _find(site: Site, own_run: str) -> list[Resource]:
-    """Return what other runs may have left: their folders, with all that these may hold, services, and owners' files.
+def _in_our_folder(site: Site, own_run: str) -> list[Resource]:
+    """Return what other runs may have left there: their folders, with all that these may hold, and owners' files.
 
     Nobody else can be at work: the owner file is ours. Names that are not exactly ours are left alone.
     """
@@ -61,6 +62,12 @@ def _find(site: Site, own_run: str) -> list[Resource]:
         match = _NOW_FILE.fullmatch(entry.name)
         if match and match[1].lower() != own_run:
             found.append(Resource(Kind.OWNER_FILE, match[1].lower()))
+    return found
+
+
+def _services(site: Site, own_run: str) -> list[Resource]:
+    """Return the services of other runs, by their programs."""
+    found: list[Resource] = []
     for entry in site.transport.list("", "vsspc-*.exe"):
         match = _SERVICE_FILE.fullmatch(entry.name)
         if match and match[2].lower() != own_run:

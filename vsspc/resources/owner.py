@@ -20,8 +20,8 @@ _LONGEST_TTL = 30 * 86400.0
 """Seconds; whatever stands in the file, a hold ends."""
 
 
-def acquire(site: Site, run: str) -> None:
-    """Make the owner file, or take it over. Raise LeaseHeld while another server's hold has not expired.
+def acquire(site: Site, run: str) -> bool:
+    """Make the owner file, or take it over; say whether our folder was there. Raise LeaseHeld while another server's hold has not expired.
 
     Nothing was written to the host before: raise FolderUnsafe when our folder is there, and others could write to it. With `site.dismiss` another server's hold is taken over at once.
     """
@@ -30,9 +30,9 @@ def acquire(site: Site, run: str) -> None:
     record = {"version": 1, "server": site.server, "run": run, "ttl": site.settings.max_ttl}
     content = json.dumps(record).encode("ascii")
     try:
-        folders.ensure(site, HOME)
+        was_there = folders.ensure(site, HOME)
         site.transport.put(OWNER_FILE, content, exclusive=True)
-        return
+        return was_there
     except FolderUnsafe:
         site.confirm(resource)  # nothing was made, and what is there is not touched
         raise
@@ -55,6 +55,7 @@ def acquire(site: Site, run: str) -> None:
         raise _changing_hands()
     if found.content != content:
         site.log.warning("owner.replaced", holder=found.words, age=int(age))
+    return True
 
 
 def is_of(site: Site, run: str) -> bool:

@@ -38,8 +38,7 @@ def make(site: Site, run: str, volumes: Sequence[Volume]) -> Surroundings:
     names = Names(run)
     folders.ensure(site, RUNS)  # goes with the owner file, as the folder above it does
     site.intend(Resource(Kind.RUN_FOLDER, run))
-    for folder in (names.folder, names.path("bin"), names.path("etc")):
-        site.transport.make_folder(folder)
+    site.transport.make_folder(names.folder)
     site.made.add(run)
     done = jobs.run_job(site, run, "prepare", scripts.prepare(volumes))
     if done.code != 0:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from vsspc.core.deadline import Deadline
 from vsspc.core.settings import Bundle, HostSettings
 from vsspc.core.words import Resource, Volume
 from vsspc.ports import Clock, Log, RsyncClient, Sessions, Transport
+
+
+class Intend(Protocol):
+    """Write into the lease that these are held: they are about to be made."""
+
+    def __call__(self, *resources: Resource) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,7 +42,7 @@ class Site:
     server: str
     dismiss: bool
     volumes: tuple[Volume, ...]
-    intend: Callable[[Resource], None]
+    intend: Intend
     confirm: Callable[[Resource], None]
     below: str = ""
     services: dict[str, str] = field(default_factory=dict)

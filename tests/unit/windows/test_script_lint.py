@@ -72,7 +72,7 @@ VOCABULARY = {
     "vshadow, dosdev, rsync, ping, netstat": "nw wx script exec e daemon no detach config n",
     "ours": "main watch end stop stopping expired held idle ticks beat rc ours used SystemRoot mapping gone marker L N"
     " architecture there diskshadow missing copy job map serve hold making vshadow certutil works vsspc made folder parent target"
-    " changed file section filter asr language markers survey",
+    " changed file section filter asr language markers survey bin etc",
 }
 """Every word that a script may have outside of names and paths, by whose it is; all are the same in every language."""
 WORDS = frozenset(" ".join(VOCABULARY.values()).split())

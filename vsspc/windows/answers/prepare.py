@@ -70,6 +70,10 @@ def prepare_failure(code: int, output: bytes, volumes: Sequence[Volume]) -> Vssp
         return missing_volumes(_missing(text_of(output)), volumes)
     if code == scripts.ACL_FAILED:
         return RemoteCommandFailed(f"the run's folder could not be closed to others (icacls): {tail(output)}")
+    if code == scripts.FOLDER_FAILED:
+        return RemoteCommandFailed(
+            f"no folder could be made in the run's own: {tail(output)}", advice="Is the host's system volume full?"
+        )
     return RemoteCommandFailed(f"the job prepare ended with {code}: {tail(output)}")
 
 

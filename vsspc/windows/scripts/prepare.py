@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vsspc.core.words import Volume
-from vsspc.windows.scripts.language import ACL_FAILED, CLOSE, DRIVES, SYSTEM, VOLUME_MISSING, job
+from vsspc.windows.scripts.language import ACL_FAILED, CLOSE, DRIVES, FOLDER_FAILED, SYSTEM, VOLUME_MISSING, job
+
+FOLDERS = ("bin", "etc")
+"""In the run's folder: programs, and what Cygwin's own root must have beside them (its fstab)."""
 
 
 def prepare(volumes: Sequence[Volume]) -> str:
-    """Return the first job: close the run's folder to all but SYSTEM and administrators, and look around.
+    """Return the first job: close the run's folder to all but SYSTEM and administrators, make FOLDERS in it, and look around.
 
     Letters that Windows keeps for volumes which are not there now stand in MountedDevices. The bits of Windows: a 32-bit
     program's children may see x86 in the first variable (Microsoft, "WOW64 Implementation Details"), hence the second
@@ -20,6 +23,7 @@ def prepare(volumes: Sequence[Volume]) -> str:
         [
             rf'"{SYSTEM}\icacls.exe" . {CLOSE}',
             f"if errorlevel 1 exit /b {ACL_FAILED}",
+            *(line for name in FOLDERS for line in (f"md {name}", f"if not exist {name} exit /b {FOLDER_FAILED}")),
             "echo SystemRoot=%SystemRoot%",
             "echo architecture=%PROCESSOR_ARCHITECTURE% %PROCESSOR_ARCHITEW6432%",
             r'if exist "%SystemRoot%\SysWOW64" echo architecture=WOW64',
