@@ -89,15 +89,16 @@ def host_log(
     state_files(config).check_owner()
     bound = {} if config.settings.encrypt else {"encrypt": False}
     log = late_log(config.log_file, None if silent else sys.stdout, verbosity, host=config.host, command=command, **bound)
-    threading.Thread(target=_import_aside, args=(log,), name="imports").start()
+    threading.Thread(target=_import_aside, args=(log, command), name="imports").start()
     return log
 
 
-def _import_aside(log: JsonLog) -> None:
-    """Import what is needed a moment later: the SMB libraries, a third of all (post reads the markers before), then structlog,
-    and what the end of a command needs."""
-    with suppress(Exception):  # told by whoever needs them
-        import_module("vsspc.adapters.psexec")
+def _import_aside(log: JsonLog, command: str) -> None:
+    """Import what is needed a moment later, each told of by whoever needs it if that cannot be: the SMB libraries, a third of all
+    (post reads the markers before); then, while the host is at work, what pre goes on with, structlog, and the history."""
+    for name in ("vsspc.adapters.psexec", *(["vsspc.engine.snapshot"] if command == "pre" else [])):
+        with suppress(Exception):
+            import_module(name)
     log.load()
     with suppress(Exception):
         import_module("vsspc.adapters.historyfiles")

@@ -1,4 +1,7 @@
-"""The command `pre`: shadow copies, served for a dump."""
+"""The command `pre`: shadow copies, served for a dump.
+
+What makes them is imported when it is needed: the host is asked before, and while it answers there is time for it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,7 @@ from dataclasses import replace
 from vsspc.core.errors import SnapshotFailed
 from vsspc.core.settings import Bundle
 from vsspc.core.words import Lease, Purpose, ShadowSet
-from vsspc.engine import snapshot
 from vsspc.engine.serve import Serving
-from vsspc.resources import mapping, store
-from vsspc.resources.engines import live
 from vsspc.resources.site import Site
 
 
@@ -25,6 +25,9 @@ class Pre(Serving):
 
     def _snapshot(self, site: Site) -> None:
         """Make the shadow copies; where the settings allow it and there are none, watch over the live disk instead."""
+        from vsspc.engine import snapshot
+        from vsspc.resources import store
+
         run = self._lease.run
         store.supply(site, run)
         try:
@@ -41,6 +44,9 @@ class Pre(Serving):
 
     def _map(self, site: Site) -> None:
         """Find a path for each shadow copy."""
+        from vsspc.resources import mapping
+        from vsspc.resources.engines import live
+
         if self._lease.live:
             self._modules = live.modules(site)
         else:
