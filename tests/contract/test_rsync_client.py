@@ -152,26 +152,33 @@ def test_a_closed_port_is_daemon_not_ready(daemon: Daemon) -> None:
 
 @contextlib.contextmanager
 def _answering(greeting: bytes, *, hang_up: bool) -> Iterator[int]:
-    """A server that says something, and then hangs up or stays silent."""
+    """A server that says something, and then hangs up or stays silent. It may be that nobody comes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         held: list[socket.socket] = []
 
         def serve() -> None:
-            connection, _ = server.accept()
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
             first, newline, rest = greeting.partition(b"\n")
-            connection.sendall(first + newline)
-            if rest:
-                connection.recv(4096)  # the client's version and the module it wants
-                connection.sendall(rest)
+            held.append(connection)
+            with contextlib.suppress(OSError):  # the client has gone
+                connection.sendall(first + newline)
+                if rest:
+                    connection.recv(4096)  # the client's version and the module it wants
+                    connection.sendall(rest)
             if hang_up:
                 connection.close()
-            else:
-                held.append(connection)
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield int(server.getsockname()[1])
-        thread.join()
+        try:
+            yield int(server.getsockname()[1])
+        finally:
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+            thread.join()
         for connection in held:
             connection.close()
 
@@ -199,10 +206,8 @@ def test_a_daemon_that_denies_this_server_is_told_apart(daemon: Daemon) -> None:
 
 
 def test_a_silent_server_is_daemon_not_ready_when_the_time_is_up(daemon: Daemon) -> None:
-    began = time.monotonic()
     with _answering(b"", hang_up=False) as port, pytest.raises(DaemonNotReady, match=r"timeouts\.rsyncd_up"):
-        daemon.fetch(port=port, seconds=0.6)
-    assert 0.5 < time.monotonic() - began < 1.2
+        daemon.fetch(port=port, seconds=0.1)  # rsync's own limit is a second
     assert _rsyncs() == []
 
 
@@ -215,10 +220,8 @@ def test_a_stop_signal_ends_the_wait_and_the_program(daemon: Daemon) -> None:
     stopped = Daemon(daemon.root, daemon.port, SystemClock())
     timer = threading.Timer(0.2, stopped.clock.stop, [signal.SIGTERM])
     timer.start()
-    began = time.monotonic()
     with _answering(b"", hang_up=False) as port, pytest.raises(Interrupted):
         stopped.fetch(port=port)
-    assert time.monotonic() - began < 1
     timer.join()
     assert _rsyncs() == []
 
@@ -232,12 +235,20 @@ def test_a_server_without_rsync_is_a_config_error(daemon: Daemon, monkeypatch: p
 def test_the_password_is_in_no_argument_and_no_environment(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RSYNC_PASSWORD", "another-one")
     seen: list[bytes] = []
+    watched = Daemon(daemon.root, daemon.port, SystemClock())
+
+    def look() -> None:
+        end = time.monotonic() + 30
+        while not seen and time.monotonic() < end:
+            seen.extend(text for text in map(_of_process, _rsyncs()) if b"rsync://" in text)  # it is rsync by now
+        watched.clock.stop(signal.SIGTERM)
+
     with _answering(b"@RSYNCD: 31.0\n", hang_up=False) as port:
-        timer = threading.Timer(0.4, lambda: seen.extend(_of_process(pid) for pid in _rsyncs()))
-        timer.start()
-        with pytest.raises(DaemonNotReady):
-            daemon.fetch(port=port, seconds=0.8)
-        timer.join()
+        looking = threading.Thread(target=look)
+        looking.start()
+        with pytest.raises(Interrupted):
+            watched.fetch(port=port, seconds=60)
+        looking.join()
     assert seen
     assert not any(PASSWORD.encode() in text or b"another-one" in text for text in seen)
 

@@ -73,7 +73,7 @@ class Host(Protocol):
 
 def written(transport: Transport, path: str, data: bytes) -> None:
     """Write a file, and wait until the host has it."""
-    with transport.until(within(20)):
+    with transport.until(within(30)):
         transport.put(path, data)
 
 
@@ -92,12 +92,12 @@ class TransportContract:
     def at_once(self, first: Callable[[], bool], second: Callable[[], bool]) -> list[bool]:
         """Make two calls at the same time; return what came of each."""
         with ThreadPoolExecutor(2) as pool:
-            return [call.result(20) for call in [pool.submit(first), pool.submit(second)]]
+            return [call.result(30) for call in [pool.submit(first), pool.submit(second)]]
 
     @pytest.fixture
     def transport(self, host: Host) -> Iterator[Transport]:
         """An open session."""
-        with closing(host.open(within(20))) as transport:
+        with closing(host.open(within(30))) as transport:
             yield transport
 
     @pytest.fixture(autouse=True)
@@ -120,7 +120,7 @@ class TransportContract:
     def test_more_files_than_a_host_takes_at_once_arrive(self, host: Host, transport: Transport) -> None:
         transport.make_folder("many")
         files = {f"many\\{number}.bin": b"%d" % number * (number * 977) for number in range(120)}
-        with transport.until(within(20)):
+        with transport.until(within(30)):
             for path, data in files.items():
                 transport.put(path, data)
             transport.put("many\\0.bin", b"written twice")
@@ -138,7 +138,7 @@ class TransportContract:
         assert transport.list("", "missing") == []
 
     def test_a_file_that_cannot_be_written_is_told_at_the_end_of_the_block(self, host: Host, transport: Transport) -> None:
-        with pytest.raises(RemoteFileMissing, match="missing"), transport.until(within(10)):
+        with pytest.raises(RemoteFileMissing, match="missing"), transport.until(within(30)):
             transport.put("missing\\x.cmd", b"x")
         written(transport, "after.txt", b"a")
         assert host.read("after.txt") == b"a"
@@ -162,7 +162,7 @@ class TransportContract:
     def test_what_is_waited_for_is_seen(self, host: Host, transport: Transport) -> None:
         transport.make_folder("awaited")
         looks = 0
-        with ThreadPoolExecutor(1) as pool, transport.until(within(20)):
+        with ThreadPoolExecutor(1) as pool, transport.until(within(30)):
             while not transport.list("awaited", "job.rc"):  # bounded by the deadline
                 if not looks:
                     pool.submit(host.place, "awaited\\job.rc", b"0")
@@ -214,7 +214,7 @@ class TransportContract:
     def test_of_two_that_replace_the_same_content_one_does(
         self, host: Host, transport: Transport, new: tuple[bytes, bytes | None]
     ) -> None:
-        with closing(host.open(within(20))) as other:
+        with closing(host.open(within(30))) as other:
             for _ in range(10):
                 host.place("swap.json", b"the one")
                 done = self.at_once(
@@ -338,7 +338,7 @@ class TransportContract:
         assert host.names() == before
 
     def test_a_service_that_another_session_left_is_removed(self, host: Host, transport: Transport) -> None:
-        with closing(host.open(within(10))) as other:
+        with closing(host.open(within(30))) as other:
             other.install_service(SERVICE)
             other.start(SERVICE, "/d /c rem left")
         assert host.services() == {SERVICE}
@@ -353,7 +353,7 @@ class TransportContract:
         """PAExec stops when any of its clients leaves. The real one may do so between our SETTINGS and our START_APP."""
         transport.install_service(SERVICE)
         transport.start(SERVICE, "/d /c rem ours")
-        with closing(host.open(within(10))) as other:
+        with closing(host.open(within(30))) as other:
             other.start(SERVICE, "/d /c rem theirs")
         CLOCK.sleep(pause)
         try:
@@ -375,7 +375,7 @@ class TransportContract:
 
     def test_other_services_and_programs_are_left_alone(self, host: Host, transport: Transport) -> None:
         other = SERVICE[:-1] + "2"
-        with closing(host.open(within(10))) as session:
+        with closing(host.open(within(30))) as session:
             session.install_service(other)
             host.place("PAExec-1-else.exe", b"MZ")
             transport.install_service(SERVICE)
@@ -395,7 +395,7 @@ class TransportContract:
     def test_installing_over_a_leftover_of_the_same_name_gives_a_service_that_works(
         self, host: Host, transport: Transport
     ) -> None:
-        with closing(host.open(within(10))) as other:
+        with closing(host.open(within(30))) as other:
             other.install_service(SERVICE)
         transport.install_service(SERVICE)
         assert transport.start(SERVICE, "/d /c rem over") > 0
@@ -417,7 +417,7 @@ class TransportContract:
         with transport.until(within(0.5, "timeouts.cleanup")), pytest.raises(VsspcError) as raised:
             transport.remove_service(SERVICE)
         assert isinstance(raised.value, DeadlineExceeded) or raised.value.transient
-        with closing(host.open(within(20))) as again:
+        with closing(host.open(within(30))) as again:
             again.remove_service(SERVICE)
         assert host.services() == set()
 
@@ -440,12 +440,12 @@ class TransportContract:
     def test_a_call_after_its_deadline_fails_and_a_later_deadline_still_works(self, transport: Transport) -> None:
         with transport.until(within(-1, "timeouts.map")), pytest.raises(DeadlineExceeded, match=r"timeouts\.map"):
             transport.list("")
-        with transport.until(within(10)):
+        with transport.until(within(30)):
             transport.list("", "none*")
 
     def test_the_outer_deadline_holds_again_after_an_inner_one(self, transport: Transport) -> None:
         with transport.until(within(-1, "timeouts.outer")):
-            with transport.until(within(10)):
+            with transport.until(within(30)):
                 transport.list("", "none*")
             with pytest.raises(DeadlineExceeded, match=r"timeouts\.outer"):
                 transport.list("")
@@ -458,26 +458,26 @@ class TransportContract:
             assert not raised.value.transient
 
     def test_close_may_come_twice_and_after_abort(self, host: Host) -> None:
-        transport = host.open(within(10))
+        transport = host.open(within(30))
         transport.close()
         transport.close()
         with pytest.raises(SessionLost):
             transport.list("")
-        aborted = host.open(within(10))
+        aborted = host.open(within(30))
         aborted.abort()
         aborted.close()
 
     def test_a_closed_session_leaves_its_services_stopped_but_installed(self, host: Host) -> None:
-        with closing(host.open(within(10))) as transport:
+        with closing(host.open(within(30))) as transport:
             transport.install_service(SERVICE)
             transport.start(SERVICE, "/d /c rem")
         assert host.open_handles() == 0
-        with closing(host.open(within(10))) as transport:
+        with closing(host.open(within(30))) as transport:
             transport.start(SERVICE, "/d /c rem again")
             transport.remove_service(SERVICE)
 
     def test_two_sessions_work_side_by_side(self, host: Host, transport: Transport) -> None:
-        with closing(host.open(within(10))) as other:
+        with closing(host.open(within(30))) as other:
             written(transport, "mine", b"1")
             written(other, "theirs", b"2")
             assert transport.get("theirs") + other.get("mine") == b"21"

@@ -12,12 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from unittest.mock import create_autospec
 
 import pytest
 
 from tests.conftest import LabFactory
 from tests.contract.lab_driver import CLIENT, VSSPC, LabDriver
+from vsspc.adapters.localcommand import LocalCommand
+from vsspc.commands.run import _Signals
 from vsspc.lab.process import LabProcess
+from vsspc.library.cancel import Cancel
 
 LOCKED, MAIL = r"C:\Users\Ada\mail.pst", bytes(range(256)) * 99
 PATIENCE = 60.0
@@ -150,6 +154,17 @@ def test_a_signal_is_the_commands(host: RunHost, name: str) -> None:
     code, out, _ = host.end(process)
     assert (code, out) == (5, "told\n")
     host.assert_clean()
+
+
+def test_a_signal_while_the_command_is_being_started_is_the_commands_too() -> None:
+    signals, command = _Signals(Cancel()), create_autospec(LocalCommand, instance=True)
+    with signals.heard():
+        signal.raise_signal(signal.SIGUSR1)  # nobody's
+        signals.keep()
+        signal.raise_signal(signal.SIGUSR2)
+        with signals.for_command(command):
+            signal.raise_signal(signal.SIGUSR1)
+    assert [told.args for told in command.tell.call_args_list] == [(signal.SIGUSR2,), (signal.SIGUSR1,)]
 
 
 def test_a_signal_before_the_command_stops_pre_in_order(host: RunHost) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from vsspc.lab.process import LabProcess
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _BUILD_TIMEOUT = 300.0
+
 
 @pytest.fixture(scope="session")
 def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,12 +38,13 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def package(common: Path) -> Path:
-    """The package of this checkout, by `make deb`."""
+def package(common: Path, wheels: Path) -> Path:
+    """The package of this checkout, by `make deb`; pip takes the wheels that are there already."""
     folder = common / "package"
     with _alone(common / "package.lock"):
         if not list(folder.glob("*.deb")):
-            done = _make("deb", f"DEB_DIR={folder}", "DEB_COMPRESSION=gzip")  # xz takes twice as long
+            known = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+            done = _make("deb", f"DEB_DIR={folder}", "DEB_COMPRESSION=gzip", more=known)  # xz takes twice as long
             assert Path(done.splitlines()[-1]).is_file(), done
     [built] = folder.glob("*.deb")
     return built
@@ -61,11 +63,11 @@ def wheels(common: Path) -> Path:
     return folder
 
 
-def _make(*arguments: str) -> str:
+def _make(*arguments: str, more: Mapping[str, str]) -> str:
     done = subprocess.run(
         ["make", *arguments],
         cwd=CHECKOUT,
-        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+        env={name: value for name, value in os.environ.items() if not name.startswith("MAKE")} | dict(more),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

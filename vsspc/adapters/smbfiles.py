@@ -209,20 +209,21 @@ class Files:
         )
         try:
             _, found = self.chains.open(file, [create, file.read(0, len(old) + 1, send=False)], _END_OF_FILE)
+            with self._closing(file):
+                if bytes(found or b"") != old:
+                    return False
+                if new is None:
+                    self._set(file, FileDispositionInformation(), "delete_pending", True)
+                    return True
+                if new:
+                    file.write(new, 0)
+                self._set(file, FileEndOfFileInformation(), "end_of_file", len(new))
+                return True
         except SMBException as exc:
+            # Samba opens a file that another deletes at that moment, and says so of what is done to it then.
             if status_of(exc) not in _ABSENT:
                 raise
             return False
-        with self._closing(file):
-            if bytes(found or b"") != old:
-                return False
-            if new is None:
-                self._set(file, FileDispositionInformation(), "delete_pending", True)
-                return True
-            if new:
-                file.write(new, 0)
-            self._set(file, FileEndOfFileInformation(), "end_of_file", len(new))
-            return True
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file, folder or link of that name, and not one that is about to go."""

@@ -107,6 +107,7 @@ def _read(signals: _Signals, snapshot: Snapshot, timeout: float | None, command:
 
     with closing(SystemClock()) as clock:
         lives = (snapshot.expires - clock.wall()).total_seconds()
+        signals.keep()
         try:
             started = LocalCommand(clock, command, {**os.environ, **snapshot.environment})
         except OSError as error:
@@ -131,6 +132,8 @@ class _Signals:
     def __init__(self, cancel: Cancel) -> None:
         self.cancel = cancel
         self._command: LocalCommand | None = None
+        self._kept: list[int] | None = None
+        """Which came while the command was being started, and stop nothing."""
 
     @contextmanager
     def heard(self) -> Iterator[None]:
@@ -145,12 +148,18 @@ class _Signals:
             for number in ours:
                 signal.signal(number, before[number])
 
+    def keep(self) -> None:
+        """From now on a command is being started: what comes is for it."""
+        self._kept = []
+
     @contextmanager
     def for_command(self, command: LocalCommand) -> Iterator[None]:
         """Inside the `with` block they are the command's; one that came while it was being started, too."""
         self._command = command
         if (early := self.cancel.cancelled) is not None:
             command.tell(early.signal_number)
+        for number in self._kept or ():
+            command.tell(number)
         try:
             yield
         finally:
@@ -163,3 +172,5 @@ class _Signals:
             if self.cancel.cancelled is not None and number == signal.SIGINT:
                 os._exit(128 + number)  # somebody at the keyboard does not want to wait; the next run settles it
             self.cancel.cancel(number)
+        elif self._kept is not None:
+            self._kept.append(number)

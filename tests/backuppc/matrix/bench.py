@@ -213,6 +213,21 @@ class Bench:
         """Return what is left on the host, by kind."""
         return {kind: left for kind, left in self.lab.settled().items() if left}
 
+    def stands_still(self, name: str) -> bool:
+        """Say whether a program of BackupPC's runs, and has waited for something all through a moment."""
+        before = self._waits(name)
+        time.sleep(0.3)
+        return bool(before) and all(before.values()) and before == self._waits(name)
+
+    def _waits(self, name: str) -> dict[int, str]:
+        """Return how often each process of a program has begun to wait, "" while it does not (proc_pid_status(5))."""
+        found = {}
+        for pid in self.programs(name):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                found[pid] = status.partition("\nvoluntary_ctxt_switches:")[2] if "\nState:\tS" in status else ""
+        return found
+
     def reads_big(self) -> bool:
         """Say whether rsync has the big file of a shadow copy open."""
         copies = f"{self.lab.state}/s/"

@@ -21,6 +21,8 @@ LARGEST = 1 << 20
 """Bytes of a file that is looked at: nothing that has a secret is larger, and programs of the bundle need not be."""
 BETWEEN_LOOKS = 0.002
 """Seconds between two looks at all processes, at least: it rests for as long as the last look took."""
+MOST_PROGRAMS = 10
+"""How often a process is looked at again that has just become another program; what was seen last is kept in any case."""
 BETWEEN_FILES = 0.05
 """Seconds between two looks at all files."""
 
@@ -44,7 +46,7 @@ class Sampler:
         """Once."""
         for entry in os.listdir("/proc"):
             if entry.isdigit():
-                command, environment = _read(f"/proc/{entry}/cmdline"), _read(f"/proc/{entry}/environ")
+                command, environment = _process(entry)
                 if command or environment:
                     self.processes.add((command, environment))
                     self.samples += 1
@@ -83,6 +85,18 @@ class Sampler:
     def seen(self) -> Seen:
         """Return all of it."""
         return self.samples, self.processes, self.files
+
+
+def _process(pid: str) -> tuple[bytes, bytes]:
+    """Return the command line and the environment of a process: of one program, though it become another meanwhile.
+
+    While it becomes one its command line is empty.
+    """
+    for _ in range(MOST_PROGRAMS):
+        command, environment = _read(f"/proc/{pid}/cmdline"), _read(f"/proc/{pid}/environ")
+        if (command or not environment) and command == _read(f"/proc/{pid}/cmdline"):
+            break
+    return command, environment
 
 
 def _read(path: str) -> bytes:

@@ -14,6 +14,9 @@ import pytest
 from vsspc.adapters.clock import SystemClock
 from vsspc.core.errors import Interrupted
 
+FOREVER = 1_000_000.0
+"""Seconds. Who is not interrupted never comes back, so that no time has to be judged."""
+
 
 @pytest.fixture
 def clock() -> Iterator[SystemClock]:
@@ -23,37 +26,34 @@ def clock() -> Iterator[SystemClock]:
 
 
 def test_now_and_wall_go_with_the_system(clock: SystemClock) -> None:
-    assert abs(clock.now() - time.monotonic()) < 0.5
-    assert abs((clock.wall() - datetime.now(UTC)).total_seconds()) < 0.5
+    assert time.monotonic() <= clock.now() <= time.monotonic()
+    before, shown, after = datetime.now(UTC), clock.wall(), datetime.now(UTC)
+    assert before <= shown <= after
     assert clock.wall().tzinfo is not None
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 0.05])
-def test_sleep_takes_its_time_and_no_more(clock: SystemClock, seconds: float) -> None:
+def test_sleep_takes_its_time(clock: SystemClock, seconds: float) -> None:
     began = time.monotonic()
     clock.sleep(seconds)
-    assert max(0.0, seconds) - 0.001 <= time.monotonic() - began < max(0.0, seconds) + 0.2
+    assert time.monotonic() - began >= max(0.0, seconds) - 0.001
 
 
 def test_a_stop_that_came_before_ends_every_sleep(clock: SystemClock) -> None:
     clock.stop(signal.SIGTERM)
-    began = time.monotonic()
     for _ in range(3):
         with pytest.raises(Interrupted) as raised:
-            clock.sleep(10)
+            clock.sleep(FOREVER)
         assert raised.value.exit_code == 128 + signal.SIGTERM
     with pytest.raises(Interrupted):
         clock.sleep(0)
-    assert time.monotonic() - began < 0.5
 
 
 def test_a_stop_from_another_thread_ends_a_sleep_at_once(clock: SystemClock) -> None:
     timer = threading.Timer(0.1, clock.stop, [signal.SIGINT])
     timer.start()
-    began = time.monotonic()
     with pytest.raises(Interrupted):
-        clock.sleep(10)
-    assert time.monotonic() - began < 0.5
+        clock.sleep(FOREVER)
     timer.join()
 
 
@@ -61,10 +61,8 @@ def test_a_stop_from_a_signal_handler_ends_a_sleep_at_once_and_the_first_signal_
     before = signal.signal(signal.SIGALRM, lambda number, frame: clock.stop(number))
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.1)
-        began = time.monotonic()
         with pytest.raises(Interrupted):
-            clock.sleep(10)
-        assert time.monotonic() - began < 0.5
+            clock.sleep(FOREVER)
         clock.stop(signal.SIGTERM)
         assert clock.stopped_by == signal.SIGALRM
     finally:
