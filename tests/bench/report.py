@@ -121,30 +121,30 @@ def work(figures: Figures) -> str:
     """Return what a command does, of so many at once: what takes longer where this stays the same is the machine's."""
     rows = []
     for number, name, of in _crowds(figures):
-        messages = f"{of['messages'].median:.0f}" if "messages" in of else ""
-        counts = (f"{of[part].median:.0f}" for part in ("faults", "waits", "preempted"))
-        rows.append([f"{number} hosts, {name}", *(f"{of[part].median:.3f}" for part in ("user", "system")), messages, *counts])
+        counts = (f"{of[part].median:.0f}" for part in ("messages", "faults", "waits", "preempted"))
+        rows.append([f"{number} hosts, {name}", *(f"{of[part].median:.3f}" for part in ("user", "system")), *counts])
     head = ["each, of so many at once", "CPU, user, s", "CPU, system, s", "SMB messages", "page faults", "waits", "preempted"]
     return table(head, rows)
 
 
 def grown(figures: Figures) -> str:
-    """Return how the processor time of a command grows from few hosts to many, and the control's."""
+    """Return how the processor time of a command grows from few hosts to many, and that of the controls beside it."""
     rows = []
-    for what in ("pre", "post", CONTROL):
-        few, most = (figures[f"hosts/{number}/{what}/cpu"].median for number in (FEW, MANY))
-        own, machine = growth(figures, what, "cpu"), growth(figures, CONTROL, "cpu")
-        rows.append([what, f"{few:.3f}", f"{most:.3f}", f"{own:.2f}", f"{own / machine:.2f}"])
+    for command in ("pre", "post"):
+        machine = growth(figures, f"{command}/{CONTROL}", "cpu")
+        for what, title in ((command, command), (f"{command}/{CONTROL}", f"the control beside {command}")):
+            few, most = (figures[f"hosts/{number}/{what}/cpu"].median for number in (FEW, MANY))
+            own = growth(figures, what, "cpu")
+            rows.append([title, f"{few:.3f}", f"{most:.3f}", f"{own:.2f}", f"{own / machine:.2f}"])
     return table([f"processor time, {MANY} hosts against {FEW}", f"{FEW}, s", f"{MANY}, s", "times", "against the control's"], rows)
 
 
 def _crowds(figures: Figures) -> Iterator[tuple[int, str, dict[str, Series]]]:
-    """Yield what is known of each number of hosts and command, and of the control."""
+    """Yield what is known of each number of hosts and command."""
     own = below(figures, "hosts")
     for number in sorted({int(name.split("/")[0]) for name in own}):
-        for what in ("pre", "post", CONTROL):
-            if of := below(own, f"{number}/{what}"):
-                yield number, what, of
+        for command in ("pre", "post"):
+            yield number, command, below(own, f"{number}/{command}")
 
 
 def transfer(figures: Figures) -> str:
@@ -181,7 +181,7 @@ def text(figures: Figures, found: Sequence[Target]) -> str:
         parts.append(far(figures))
     if below(figures, "hosts"):
         parts += [many(figures), work(figures)]
-    if all(f"hosts/{number}/{CONTROL}/cpu" in figures for number in (FEW, MANY)):
+    if all(f"hosts/{number}/pre/{CONTROL}/cpu" in figures for number in (FEW, MANY)):
         parts.append(grown(figures))
     if "dump/ratio" in figures:
         parts.append(transfer(figures))

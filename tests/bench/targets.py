@@ -92,7 +92,7 @@ def _many(figures: Figures) -> Iterator[Target]:
             yield Target(f"{command}, 100 hosts at once: memory", max(figures[f"hosts/100/{command}/peak"].values) / _MB, 60, "MB")
         if {FEW, MANY} <= {*numbers}:
             cpu, memory = growth(figures, command, "cpu"), growth(figures, command, "peak")
-            against = cpu / growth(figures, CONTROL, "cpu")
+            against = cpu / growth(figures, f"{command}/{CONTROL}", "cpu")
             yield Target(f"{command}, {MANY} hosts against {FEW}: processor time, against the control's", against, GROWTH, "times")
             yield Target(f"{command}, {MANY} hosts against {FEW}: memory", memory, GROWTH, "times")
 

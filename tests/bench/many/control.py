@@ -1,9 +1,9 @@
-"""The control: a fixed piece of work by as many processes at once as there are commands, so that what is the machine's own shows.
+"""The control: a fixed piece of work beside the commands, so that what is the machine's own shows.
 
-A program takes more processor time for the same work when a hundred others have the caches and the memory in between. The
-control is programs/bare.py's `talk`: it imports the SMB libraries that vsspc stands on and sends about as many messages as a
-pre; there is nothing in it that waiting could make more. By how much it grows from few hosts to many, the machine has grown
-slower.
+A program takes more processor time for the same work when a hundred others have the caches and the memory. The control is
+programs/bare.py's `talk`: it imports the SMB libraries that vsspc stands on, uses as many pages of memory and sends about
+as many messages as a pre; there is nothing in it that waiting could make more. A few of them begin in the same moment as the
+commands. By how much their cost grows from few hosts to many, the machine has grown slower.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from typing import Any
 from tests.bench.cycle import BARE
 from tests.bench.installed import Product
 from tests.bench.many.town import SMB_PORT
-
-ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 def lines(product: Product, hosts: Sequence[Mapping[str, Any]], folder: Path) -> list[Sequence[str | Path]]:

@@ -10,7 +10,7 @@ import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,16 @@ from tests.bench.installed import Product
 from tests.bench.many import control
 from tests.bench.many.town import SMB_PORT, ask, town
 from tests.bench.single import Repeats, Say
-from tests.bench.targets import CONTROL, FEW, MANY
+from tests.bench.targets import CONTROL
 
 EACH = 50
 """Hosts that one process plays."""
 _COMMANDS: Mapping[str, Sequence[str]] = {"pre": ("--type", "full"), "post": ("--xfer-ok", "1")}
 _PARTS = ("wall", "cpu", "user", "system", "waits", "preempted", "faults", "peak")
-_ROUNDS, _ENOUGH = 3, 30
+_ROUNDS, _ENOUGH = 5, 30
 """Rounds, where there are fewer commands than that: the first one alone would tell of a town that has just been built."""
+_CONTROLLED = 10
+"""One control beside so many commands."""
 _SETTLING = 10.0
 
 Found = dict[str, list[float]]
@@ -92,20 +94,21 @@ def joined(rounds: Sequence[Mapping[str, Sequence[float]]]) -> Found:
 
 
 def _round(product: Product, hosts: Sequence[Mapping[str, Any]]) -> Found:
-    """Run pre, and then post, for all of these hosts; between the two the control, where it is compared."""
+    """Run pre, and then post, for all of these hosts, and a few controls at the same time."""
     found: Found = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         some = Crowd(product, hosts, Path(name))
+        controls = control.lines(product, hosts[:: _CONTROLLED][: len(hosts) // _CONTROLLED], Path(name))
         for command in _COMMANDS:
             before = some.messages()
-            outcomes = commands.run_all(some.lines(command), some.environment)
+            outcomes = commands.run_all([*some.lines(command), *controls], some.environment)
             sent = [float(now - then) for now, then in zip(some.messages(), before, strict=True)]
-            found |= {f"{command}/{part}": values for part, values in {**_of(outcomes), "messages": sent}.items()}
-            if command == "pre" and len(hosts) in (FEW, MANY):
-                held = commands.run_all(control.lines(product, hosts, Path(name)), control.ENVIRONMENT)
-                for outcome in held:
-                    commands.succeeded(outcome, [CONTROL])
-                found |= {f"{CONTROL}/{part}": values for part, values in _of(held).items()}
+            found |= {f"{command}/{part}": values for part, values in _of(outcomes[: len(hosts)]).items()}
+            found[f"{command}/messages"] = [
+                count for at, count in enumerate(sent) if at % _CONTROLLED or not controls  # the other hosts have a control's too
+            ]
+            for part, values in _parts(commands.succeeded(one, [CONTROL]) for one in outcomes[len(hosts) :]).items():
+                found[f"{command}/{CONTROL}/{part}"] = values
         found["left"] = [len(some.left())]
     return found
 
@@ -117,10 +120,18 @@ def _of(outcomes: Sequence[Outcome]) -> Found:
     if len(failed) == len(outcomes):
         raise CommandFailed(failed[0].output)
     return {
-        **{part: [float(getattr(outcome, part)) for outcome in outcomes] for part in _PARTS},
+        **_parts(outcomes),
         "all": [max(outcome.ended for outcome in outcomes) - min(outcome.began for outcome in outcomes)],
         "failed": [len(failed)],
     }
+
+
+def _parts(outcomes: Iterable[Outcome]) -> Found:
+    found: Found = {}
+    for outcome in outcomes:
+        for part in _PARTS:
+            found.setdefault(part, []).append(float(getattr(outcome, part)))
+    return found
 
 
 def _settled(host: Mapping[str, Any]) -> dict[str, Any]:
