@@ -20,7 +20,7 @@ from tests.bench.phases import Phase, phases
 from vsspc.lab.process import LabProcess
 
 HOST = "winbox"
-_BARE = Path(__file__).with_name("programs") / "bare.py"
+BARE = Path(__file__).with_name("programs") / "bare.py"
 _TRACER = Path(__file__).with_name("programs") / "tracer.py"
 _STOP = "stop"
 
@@ -140,11 +140,11 @@ class Bare:
 
     def pre(self) -> Sequence[str | Path]:
         """The script's first half."""
-        return [self._product.python, _BARE, "pre", self._order]
+        return [self._product.python, BARE, "pre", self._order]
 
     def post(self) -> Sequence[str | Path]:
         """Its second half."""
-        return [self._product.python, _BARE, "post", self._order]
+        return [self._product.python, BARE, "post", self._order]
 
     @property
     def log(self) -> Path | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tests.bench.figures import Figures, Series, below, slope
-from tests.bench.targets import Target
+from tests.bench.targets import CONTROL, FEW, MANY, Target, growth
 
 _BEGIN, _END = "<!-- tables of `make bench` -->", "<!-- end of the tables -->"
 _PARTS = ("wall", "tools", "loop", "overhead", "cpu", "peak")
@@ -109,15 +109,42 @@ def far(figures: Figures) -> str:
 
 def many(figures: Figures) -> str:
     """Return what a command takes of so many at once."""
-    own = below(figures, "hosts")
     rows = []
+    for number, name, of in _crowds(figures):
+        peaks = f"{megabytes(of['peak'])}, at most {max(of['peak'].values) / 1e6:.1f}"
+        cells = [f"{of['all'].median:.2f}", seconds(of["wall"]), seconds(of["cpu"]), peaks, f"{of['failed'].median:.0f}"]
+        rows.append([f"{number} hosts, {name}", *cells])
+    return table(["at once", "all of them, s", "each: wall, s", "CPU, s", "peak, MB", "failed"], rows)
+
+
+def work(figures: Figures) -> str:
+    """Return what a command does, of so many at once: what takes longer where this stays the same is the machine's."""
+    rows = []
+    for number, name, of in _crowds(figures):
+        counts = (f"{of[part].median:.0f}" for part in ("messages", "faults", "waits", "preempted"))
+        rows.append([f"{number} hosts, {name}", *(f"{of[part].median:.3f}" for part in ("user", "system")), *counts])
+    head = ["each, of so many at once", "CPU, user, s", "CPU, system, s", "SMB messages", "page faults", "waits", "preempted"]
+    return table(head, rows)
+
+
+def grown(figures: Figures) -> str:
+    """Return how the processor time of a command grows from few hosts to many, and that of the controls beside it."""
+    rows = []
+    for command in ("pre", "post"):
+        machine = growth(figures, f"{command}/{CONTROL}", "cpu")
+        for what, title in ((command, command), (f"{command}/{CONTROL}", f"the control beside {command}")):
+            few, most = (figures[f"hosts/{number}/{what}/cpu"].median for number in (FEW, MANY))
+            own = growth(figures, what, "cpu")
+            rows.append([title, f"{few:.3f}", f"{most:.3f}", f"{own:.2f}", f"{own / machine:.2f}"])
+    return table([f"processor time, {MANY} hosts against {FEW}", f"{FEW}, s", f"{MANY}, s", "times", "against the control's"], rows)
+
+
+def _crowds(figures: Figures) -> Iterator[tuple[int, str, dict[str, Series]]]:
+    """Yield what is known of each number of hosts and command."""
+    own = below(figures, "hosts")
     for number in sorted({int(name.split("/")[0]) for name in own}):
         for command in ("pre", "post"):
-            of = {part: own[f"{number}/{command}/{part}"] for part in ("all", "wall", "cpu", "peak", "failed")}
-            peaks = f"{megabytes(of['peak'])}, at most {max(of['peak'].values) / 1e6:.1f}"
-            cells = [f"{of['all'].median:.2f}", seconds(of["wall"]), seconds(of["cpu"]), peaks, f"{of['failed'].median:.0f}"]
-            rows.append([f"{number} hosts, {command}", *cells])
-    return table(["at once", "all of them, s", "each: wall, s", "CPU, s", "peak, MB", "failed"], rows)
+            yield number, command, below(own, f"{number}/{command}")
 
 
 def transfer(figures: Figures) -> str:
@@ -153,7 +180,9 @@ def text(figures: Figures, found: Sequence[Target]) -> str:
     if "delay/20/vsspc/pre/overhead" in figures:
         parts.append(far(figures))
     if below(figures, "hosts"):
-        parts.append(many(figures))
+        parts += [many(figures), work(figures)]
+    if all(f"hosts/{number}/pre/{CONTROL}/cpu" in figures for number in (FEW, MANY)):
+        parts.append(grown(figures))
     if "dump/ratio" in figures:
         parts.append(transfer(figures))
     return "\n\n".join([*parts, judged(found)])

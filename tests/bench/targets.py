@@ -13,6 +13,10 @@ looks for rsyncd.pid; at a stop 10 s between two looks for wake.up, and 5 s afte
 FAR_SECONDS = 0.02
 GROWTH = 1.1
 """What "does not grow" means, since no two runs are the same."""
+FEW, MANY = 10, 200
+"""Hosts at once between which a command's cost is not to grow."""
+CONTROL = "control"
+"""The name of what shows how much slower the machine itself becomes between the two (tests/bench/many/control.py)."""
 _MB = 1e6
 
 
@@ -86,10 +90,17 @@ def _many(figures: Figures) -> Iterator[Target]:
         if 100 in numbers:
             yield Target(f"{command}, 100 hosts at once: processor time", of(f"hosts/100/{command}/cpu"), 0.5, "s")
             yield Target(f"{command}, 100 hosts at once: memory", max(figures[f"hosts/100/{command}/peak"].values) / _MB, 60, "MB")
-        if {10, 200} <= {*numbers}:
-            for what, part in (("processor time", "cpu"), ("memory", "peak")):
-                grown = of(f"hosts/200/{command}/{part}") / of(f"hosts/10/{command}/{part}")
-                yield Target(f"{command}, 200 hosts against 10: {what}", grown, GROWTH, "times")
+        if {FEW, MANY} <= {*numbers}:
+            cpu, memory = growth(figures, command, "cpu"), growth(figures, command, "peak")
+            against = cpu / growth(figures, f"{command}/{CONTROL}", "cpu")
+            yield Target(f"{command}, {MANY} hosts against {FEW}: processor time, against the control's", against, GROWTH, "times")
+            yield Target(f"{command}, {MANY} hosts against {FEW}: memory", memory, GROWTH, "times")
+
+
+def growth(figures: Figures, what: str, part: str) -> float:
+    """Return by which factor something of a command, or of the control, grows from few hosts to many."""
+    few, many = (figures[f"hosts/{number}/{what}/{part}"].median for number in (FEW, MANY))
+    return many / few
 
 
 def _dump(figures: Figures) -> Iterator[Target]:

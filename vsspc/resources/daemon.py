@@ -22,10 +22,12 @@ RSYNC_SOCKET_ERROR = 10
 FIRST_PROOF = 1.0
 """Seconds for the first try to read the markers, up to `timeouts.proof` for the later ones: a stranger at the port may
 accept us and say nothing, and our daemon has ended long since."""
-LOG_SECONDS = (1.0, 2.0)
-"""Seconds for the daemon's log to appear, where the host tells of that, and then it is asked all the same: the first time,
-and each time after that for as long as there is none. An rsync that finds nobody costs this server milliseconds of
-processor time, and a host that is slow to start its daemon is one of many that are."""
+ASK_SECONDS = 10.0
+"""Seconds without a log of the daemon, where the host tells of that, after which rsync is started to ask for it all the same:
+its log may be where it cannot be written. An rsync that finds nobody costs this server 15 ms of processor time, ten times as
+much as a look for the log, and a host that is slow to start its daemon is one of many that are (measured: tests/bench/many)."""
+LOOK_SECONDS = 1.0
+"""Seconds until the first look for a log that the host has not told of; each look after it comes twice as late."""
 WRONG_CONTENT_GRACE = 1.0
 """Seconds in which a daemon that could not bind its port ends; until then a stranger at the port may answer us."""
 
@@ -125,7 +127,7 @@ def release_session_file(site: Site, resource: Resource) -> None:
 def _await_proof(site: Site, run: str, told: DaemonSettings, password: str, *, live: bool) -> None:
     """Prove the content as soon as the daemon answers; find out why when it does not."""
     most = site.settings.timeouts["proof"]
-    binds = _await_log(site, run, LOG_SECONDS[0])
+    binds = _await_log(site, run, told.port)
     pause, wrong_since, seconds = FIRST, float("inf"), min(FIRST_PROOF, most)
     while True:
         attempt = Deadline.after(site.clock.now(), seconds, "timeouts.proof").sooner(site.deadline)
@@ -156,19 +158,28 @@ def _await_proof(site: Site, run: str, told: DaemonSettings, password: str, *, l
             site.clock.sleep(pause)
             pause = min(pause * 1.5, MOST)
         else:
-            binds = _await_log(site, run, LOG_SECONDS[1])
+            binds = _await_log(site, run, told.port)
         seconds = min(seconds * 2, most)
 
 
-def _await_log(site: Site, run: str, seconds: float) -> bool:
-    """Wait for the daemon's log; say whether it may be about to bind its port: False when the host told nothing so long.
+def _await_log(site: Site, run: str, port: int) -> bool:
+    """Wait for the daemon's log; say whether it may be about to bind its port: False when there was none for ASK_SECONDS.
 
-    rsync writes its first line right before it binds the port (clientserver.c, daemon_main).
+    rsync writes its first line right before it binds the port (clientserver.c, daemon_main). Raise as `_check_alive`.
     """
-    began = site.clock.now()
-    seconds = min(seconds, site.deadline.left(began) / 2)  # there must be time to ask again: what it says then is the reason
-    site.transport.wait(Names(run).folder, {DAEMON_LOG, "serve.rc"}, seconds)
-    return site.clock.now() < began + seconds  # or the host never tells, or tells too much: then it is asked again soon
+    clock, seconds = site.clock, LOOK_SECONDS
+    # There must be time to ask then: what rsync says is the reason.
+    end = clock.now() + min(ASK_SECONDS, site.deadline.left(clock.now()) / 2)
+    while (now := clock.now()) < end:
+        seconds = min(seconds, end - now)
+        told = site.transport.wait(Names(run).folder, {DAEMON_LOG, "serve.rc"}, seconds)
+        if not told or clock.now() < now + seconds:
+            return True  # the host has told of it; or it never tells, or tells too much: then it is asked again soon
+        _check_alive(site, run, port)
+        if _daemon_log(site, run):
+            return True
+        seconds *= 2
+    return False
 
 
 def _check_alive(site: Site, run: str, port: int) -> None:

@@ -7,11 +7,10 @@ each host, and one state folder.
 from __future__ import annotations
 
 import json
-import socket
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,23 @@ from tests.bench import commands
 from tests.bench.commands import CommandFailed, Outcome
 from tests.bench.figures import Series
 from tests.bench.installed import Product
-from tests.bench.many.town import SMB_PORT, town
+from tests.bench.many import control
+from tests.bench.many.town import SMB_PORT, ask, town
 from tests.bench.single import Repeats, Say
+from tests.bench.targets import CONTROL
 
 EACH = 50
 """Hosts that one process plays."""
 _COMMANDS: Mapping[str, Sequence[str]] = {"pre": ("--type", "full"), "post": ("--xfer-ok", "1")}
-_TIMEOUT = 60.0
+_PARTS = ("wall", "cpu", "user", "system", "waits", "preempted", "faults", "peak")
+_ROUNDS, _ENOUGH = 5, 30
+"""Rounds, where there are fewer commands than that: the first one alone would tell of a town that has just been built."""
+_CONTROLLED = 10
+"""One control beside so many commands."""
 _SETTLING = 10.0
+
+Found = dict[str, list[float]]
+"""Values by the names of their figures."""
 
 
 class Crowd:
@@ -37,7 +45,7 @@ class Crowd:
         self._product = product
         self._hosts = {f"pc{number:03}": host for number, host in enumerate(hosts)}
         self._config = folder / "vsspc.toml"
-        self._environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "VSSPC_CONFIG": str(self._config)}
+        self.environment = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "VSSPC_CONFIG": str(self._config)}
         first = hosts[0]
         (folder / "server").mkdir(mode=0o700)
         given = {"state_dir": folder / "server", "log_file": folder / "vsspc.jsonl"}
@@ -49,66 +57,86 @@ class Crowd:
             lines += [f"[host.{name}]", 'volumes = ["C:"]']
         self._config.write_text("\n".join([*lines, ""]), "utf-8")
 
-    def all_at_once(self, command: str) -> list[Outcome]:
-        """Run one command for every host, all at the same time."""
+    def lines(self, command: str) -> list[Sequence[str | Path]]:
+        """Return one command for every host."""
+        shim = self._product.shim(f"vsspc-{command}")
+        return [
+            [shim, "--client", name, "--host", host["address"], *_COMMANDS[command]] for name, host in self._hosts.items()
+        ]
 
-        def one(name: str) -> Outcome:
-            shim = self._product.shim(f"vsspc-{command}")
-            words = [shim, "--client", name, "--host", self._hosts[name]["address"], *_COMMANDS[command]]
-            return commands.run(words, self._environment)
-
-        with ThreadPoolExecutor(len(self._hosts)) as pool:
-            return list(pool.map(one, self._hosts))
+    def messages(self) -> list[int]:
+        """Return how many SMB messages each host has got so far."""
+        return [int(ask(host, "link")["messages"]) for host in self._hosts.values()]
 
     def left(self) -> list[str]:
         """Return the hosts on which something of a run is left."""
-        return [name for name, host in self._hosts.items() if any(_settled(host["control"]).values())]
+        return [name for name, host in self._hosts.items() if any(_settled(host).values())]
 
 
 def crowd(product: Product, repeats: Repeats, say: Say) -> dict[str, Series]:
     """Measure with each number of hosts."""
-    found: dict[str, Series] = {}
+    found: Found = {}
     with town(max(repeats.hosts), each=EACH) as hosts:
         for number in repeats.hosts:
             say(f"{number} hosts at once")
-            with tempfile.TemporaryDirectory(prefix="bench-") as name:
-                some = Crowd(product, hosts[:number], Path(name))
-                for command in _COMMANDS:
-                    found |= {f"{number}/{command}/{key}": s for key, s in _of(some.all_at_once(command)).items()}
-                found[f"{number}/left"] = Series.of([len(some.left())])
+            rounds = [_round(product, hosts[:number]) for _ in range(_ROUNDS if number < _ENOUGH else 1)]
+            found |= {f"{number}/{name}": values for name, values in joined(rounds).items()}
+    return {name: Series.of(values) for name, values in found.items()}
+
+
+def joined(rounds: Sequence[Mapping[str, Sequence[float]]]) -> Found:
+    """Return the values of all rounds; what failed, or is left, is counted over all of them."""
+    found: Found = defaultdict(list)
+    for one in rounds:
+        for name, values in one.items():
+            found[name] += values
+    return {name: [sum(values)] if name.rpartition("/")[2] in ("failed", "left") else values for name, values in found.items()}
+
+
+def _round(product: Product, hosts: Sequence[Mapping[str, Any]]) -> Found:
+    """Run pre, and then post, for all of these hosts, and a few controls at the same time."""
+    found: Found = {}
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        some = Crowd(product, hosts, Path(name))
+        controls = control.lines(product, hosts[:: _CONTROLLED][: len(hosts) // _CONTROLLED], Path(name))
+        for command in _COMMANDS:
+            before = some.messages()
+            outcomes = commands.run_all([*some.lines(command), *controls], some.environment)
+            sent = [float(now - then) for now, then in zip(some.messages(), before, strict=True)]
+            found |= {f"{command}/{part}": values for part, values in _of(outcomes[: len(hosts)]).items()}
+            found[f"{command}/messages"] = [
+                count for at, count in enumerate(sent) if at % _CONTROLLED or not controls  # the other hosts have a control's too
+            ]
+            for part, values in _parts(commands.succeeded(one, [CONTROL]) for one in outcomes[len(hosts) :]).items():
+                found[f"{command}/{CONTROL}/{part}"] = values
+        found["left"] = [len(some.left())]
     return found
 
 
-def _of(outcomes: Sequence[Outcome]) -> dict[str, Series]:
+def _of(outcomes: Sequence[Outcome]) -> Found:
     failed = [outcome for outcome in outcomes if outcome.code]
     if failed:
         print(failed[0].output)
     if len(failed) == len(outcomes):
         raise CommandFailed(failed[0].output)
     return {
-        "wall": Series.of(outcome.wall for outcome in outcomes),
-        "cpu": Series.of(outcome.cpu for outcome in outcomes),
-        "peak": Series.of(outcome.peak for outcome in outcomes),
-        "all": Series.of([max(outcome.ended for outcome in outcomes) - min(outcome.began for outcome in outcomes)]),
-        "failed": Series.of([len(failed)]),
+        **_parts(outcomes),
+        "all": [max(outcome.ended for outcome in outcomes) - min(outcome.began for outcome in outcomes)],
+        "failed": [len(failed)],
     }
 
 
-def _settled(control: str) -> dict[str, Any]:
-    """Return what is left on a host once no process runs there any more, or after a while."""
-    end = time.monotonic() + _SETTLING
-    while (found := _inventory(control))["processes"] and time.monotonic() < end:
-        time.sleep(0.05)
+def _parts(outcomes: Iterable[Outcome]) -> Found:
+    found: Found = {}
+    for outcome in outcomes:
+        for part in _PARTS:
+            found.setdefault(part, []).append(float(getattr(outcome, part)))
     return found
 
 
-def _inventory(control: str) -> dict[str, Any]:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(_TIMEOUT)
-        connection.connect(control)
-        connection.sendall(json.dumps({"do": "inventory"}).encode() + b"\n")
-        with connection.makefile("rb") as stream:
-            answer: dict[str, Any] = json.loads(stream.readline())
-    found = answer["ok"]
-    assert isinstance(found, dict)
+def _settled(host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is left on a host once no process runs there any more, or after a while."""
+    end = time.monotonic() + _SETTLING
+    while (found := ask(host, "inventory"))["processes"] and time.monotonic() < end:
+        time.sleep(0.05)
     return found

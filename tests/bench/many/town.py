@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
@@ -21,6 +22,7 @@ SMB_PORT = 4450
 _AT_ONCE = 4
 """Labs that are started at the same time."""
 _STOP_TIMEOUT = 120.0
+_ASK_TIMEOUT = 60.0
 
 
 async def main(count: int) -> None:
@@ -71,6 +73,19 @@ def town(count: int, *, each: int) -> Iterator[list[dict[str, Any]]]:
             except subprocess.TimeoutExpired:
                 house.kill()
                 house.wait()
+
+
+def ask(host: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Ask one of these hosts, by its description, something that takes no more words: "inventory", "link". Raise OSError."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(_ASK_TIMEOUT)
+        connection.connect(host["control"])
+        connection.sendall(json.dumps({"do": what}).encode() + b"\n")
+        with connection.makefile("rb") as stream:
+            answer: dict[str, Any] = json.loads(stream.readline())
+    found = answer["ok"]
+    assert isinstance(found, dict)
+    return found
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What pre and post would cost without any safety: a bare pypsexec script that does the same on the host.
 
-A program of its own, run by the product's interpreter: `python bare.py pre|post ORDER.json`. It uploads the bundle, runs the
+A program of its own, run by the product's interpreter: `python bare.py pre|post|talk ORDER.json`. It uploads the bundle, runs the
 same four commands (look for a free letter, make and hold the shadow copy, map it, serve it), polls for each result every
 10 ms, reads it, and removes the service; post tells the holder to stop, waits for its end, and deletes the files.
 
@@ -8,6 +8,10 @@ There is no lease, no owner, no closed folder, no verification, no marker, no pr
 undone when something fails. With "synchronous" what ends by itself runs by pypsexec's ordinary synchronous
 run_executable, its output read from the pipes; what has to live on (the holder, the daemon) cannot. Where pypsexec waits for
 a pipe with FSCTL_PIPE_WAIT, which Samba does not serve, it tries to open it until it is there: as many round trips or more.
+
+talk is the bench's control: the same libraries are imported, as much memory is taken as vsspc takes, a session is opened, and
+a small file is written, read so many times and deleted. It waits for nothing but answers, so what it does is the same however
+busy the machine is.
 """
 
 from __future__ import annotations
@@ -48,6 +52,12 @@ SYSTEM = r"%SystemRoot%\System32"
 SHARE_ALL = ShareAccess.FILE_SHARE_READ | ShareAccess.FILE_SHARE_WRITE | ShareAccess.FILE_SHARE_DELETE
 SCRIPTS = ("prepare.cmd", "hold.cmd", "held.cmd", "map.cmd", "serve.cmd", "rsyncd.conf", "rsyncd.secrets")
 RESULTS = ("prepare.out", "prepare.rc", "hold.out", "hold.rc", "map.out", "map.rc", "serve.out", "serve.rc")
+TALKS = 27
+"""Times that talk reads its file, by three messages each: about as many in all as a pre sends."""
+BALLAST = 4900
+"""Pages that talk fills: it then has as many page faults as a pre. On a virtual machine the first use of a page may cost ten
+times as much once the host's memory has to be asked for (measured: 1.3 and 11 microseconds, docs/speed.md)."""
+PAGE = 4096
 MADE = ("setvar.cmd", "held", "stop", "rsyncd.log", "rsyncd.pid")
 
 
@@ -228,17 +238,34 @@ def pre(order: dict[str, Any]) -> None:
     client.disconnect()
 
 
-def post(order: dict[str, Any]) -> None:
+def log_on(order: dict[str, Any]) -> tuple[Connection, Files]:
     connection = Connection(uuid.uuid4(), order["host"], order["port"])
     connection.connect()
     session = Session(connection, order["username"], order["password"], require_encryption=True)
     session.connect()
-    files = Files(session)
+    return connection, Files(session)
+
+
+def post(order: dict[str, Any]) -> None:
+    connection, files = log_on(order)
     files.put(rf"{HOME}\stop", b"")
     files.await_file(rf"{HOME}\hold.rc")
     for path in leftovers(Path(order["bundle"])):
         files.delete(path)
     connection.disconnect()
+
+
+def talk(order: dict[str, Any]) -> None:
+    ballast = [b"\1" * PAGE for _ in range(BALLAST)]
+    connection, files = log_on(order)
+    name, data = f"bare-{uuid.uuid4().hex}.txt", bytes(1000)
+    files.put(name, data)
+    for _ in range(TALKS):
+        if files.get(name) != data:
+            raise SystemExit("the host has another file")
+    files.delete(name)
+    connection.disconnect()
+    del ballast
 
 
 def leftovers(bundle: Path) -> Iterator[str]:
@@ -249,4 +276,4 @@ def leftovers(bundle: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    {"pre": pre, "post": post}[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text("utf-8")))
+    {"pre": pre, "post": post, "talk": talk}[sys.argv[1]](json.loads(Path(sys.argv[2]).read_text("utf-8")))

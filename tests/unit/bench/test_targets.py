@@ -9,7 +9,7 @@ import pytest
 
 from tests.bench import report
 from tests.bench.figures import Series
-from tests.bench.targets import Target, targets
+from tests.bench.targets import CONTROL, FEW, MANY, Target, targets
 
 _PARTS = {"wall": 1.0, "tools": 0.3, "loop": 0.4, "overhead": 0.5, "cpu": 0.4, "peak": 50e6}
 
@@ -28,7 +28,9 @@ def figures() -> dict[str, Series]:
     for number in (1, 10, 100, 200):
         found |= {f"hosts/{number}/left": 0}
         for command in ("pre", "post"):
-            values = {"all": 9.0, "wall": 8.0, "cpu": 0.4, "peak": 50e6, "failed": 0}
+            values = {"all": 9.0, "wall": 8.0, "cpu": 0.4, "user": 0.3, "system": 0.1, "peak": 50e6, "failed": 0}
+            values |= dict.fromkeys(("messages", "faults", "waits", "preempted"), 700.0)
+            values |= {f"{CONTROL}/cpu": 0.2} if number in (FEW, MANY) else {}
             found |= {f"hosts/{number}/{command}/{part}": value for part, value in values.items()}
     found |= {"dump/ratio": 1.0, "dump/vsspc/rate": 4e8, "dump/bare/rate": 4e8}
     return {name: Series.of([value]) for name, value in found.items()}
@@ -51,7 +53,8 @@ def test_all_is_met() -> None:
         ("starts/speaking/wall", 0.3, {"pre: from the start of the process to its first SMB message"}),
         ("delay/20/vsspc/post/overhead", 1.1, {"post: overhead with 20 ms of delay"}),
         ("hosts/100/pre/cpu", 0.51, {"pre, 100 hosts at once: processor time"}),
-        ("hosts/200/post/cpu", 0.45, {"post, 200 hosts against 10: processor time"}),
+        ("hosts/200/post/cpu", 0.45, {"post, 200 hosts against 10: processor time, against the control's"}),
+        ("hosts/200/pre/peak", 56e6, {"pre, 200 hosts against 10: memory"}),
         ("hosts/200/pre/failed", 1, {"200 hosts at once: failures"}),
         ("hosts/10/left", 1, {"10 hosts at once: where something is left"}),
         ("dump/ratio", 0.97, {"dump: rate against rsyncd alone"}),
@@ -63,6 +66,22 @@ def test_what_is_not_met_is_told(figure: str, value: float, missed: set[str]) ->
     judged = targets({**given, figure: Series.of([value])})
     assert missed <= {one.name for one in judged if not one.met}
     assert report.judged(judged).count("MISSED") == sum(not one.met for one in judged)
+
+
+def test_what_the_machine_itself_slows_down_is_no_growth_of_the_commands() -> None:
+    given = figures()
+    slower = {name: Series.of([1.4 * given[name].median]) for name in given if name.startswith("hosts/200/") and name.endswith("/cpu")}
+    judged = {one.name: one for one in targets(given | slower)}
+    for command in ("pre", "post"):
+        assert judged[f"{command}, 200 hosts against 10: processor time, against the control's"].measured == pytest.approx(1.0)
+    (row,) = (line for line in report.grown(given | slower).splitlines() if line.startswith("| pre "))
+    assert row.split()[3:-1:2] == ["0.400", "0.560", "1.40", "1.00"]
+
+
+def test_a_control_that_was_not_measured_excuses_nothing() -> None:
+    given = {name: series for name, series in figures().items() if f"/{CONTROL}/" not in name}
+    with pytest.raises(KeyError, match=CONTROL):
+        targets(given)
 
 
 def test_what_was_left_out_is_not_judged() -> None:

@@ -13,6 +13,7 @@ from tests.fakes.rsync import FakeRsync
 from tests.fakes.transport import FakeTransport
 from tests.fakes.world import World
 from vsspc.core.errors import DaemonNotReady, RemoteFileMissing
+from vsspc.resources.daemon import ASK_SECONDS
 from vsspc.windows.names import DAEMON_LOG
 
 UP = 60.0
@@ -50,23 +51,43 @@ def _tell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeTransport, "wait", wait)
 
 
-def test_an_rsync_is_not_started_again_and_again_while_the_daemon_has_no_log(
-    monkeypatch: pytest.MonkeyPatch, tries: list[float]
-) -> None:
+def _without_log(monkeypatch: pytest.MonkeyPatch, misses: float = float("inf")) -> list[float]:
+    """Let the first so many looks find no log of the daemon; return when it is looked for."""
+    looks: list[float] = []
     get = FakeTransport.get
 
     def without_log(self: FakeTransport, path: str, limit: int = 1 << 20) -> bytes:
         if path.endswith(DAEMON_LOG):
-            raise RemoteFileMissing(path)
+            looks.append(self._clock.now())
+            if len(looks) <= misses:
+                raise RemoteFileMissing(path)
         return get(self, path, limit)
 
     monkeypatch.setattr(FakeTransport, "get", without_log)
+    return looks
+
+
+def test_an_rsync_is_not_started_again_and_again_while_the_daemon_has_no_log(
+    monkeypatch: pytest.MonkeyPatch, tries: list[float]
+) -> None:
+    looks = _without_log(monkeypatch)
     _tell(monkeypatch)
     _fail(World())
-    # One for every two seconds; at the end, where there is no time for such a wait, the time is halved instead.
-    assert UP / 2 - 2 <= len(tries) <= UP / 2 + 10
-    steady = [later - earlier for earlier, later in pairwise(tries)][: int(UP / 2) - 4]
-    assert all(seconds >= 2 for seconds in steady)
+    # One for every ten seconds; at the end, where there is no time for such a wait, the time is halved instead.
+    assert UP / ASK_SECONDS - 2 <= len(tries) <= UP / ASK_SECONDS + 10
+    steady = [later - earlier for earlier, later in pairwise(tries)][: int(UP / ASK_SECONDS) - 3]
+    assert steady
+    assert all(seconds >= ASK_SECONDS for seconds in steady)
+    first = [round(look - looks[0]) for look in looks if look < tries[0]]
+    assert first == [0, 2, 6], "after 1, 3 and 7 s"
+
+
+def test_a_log_that_the_host_did_not_tell_of_is_found(monkeypatch: pytest.MonkeyPatch, tries: list[float]) -> None:
+    looks = _without_log(monkeypatch, misses=1)
+    _tell(monkeypatch)
+    _fail(World())
+    assert looks[1] - looks[0] == pytest.approx(2, abs=0.1)
+    assert tries[0] == pytest.approx(looks[1], abs=0.1)
 
 
 def test_one_that_has_its_log_is_asked_at_once_and_often(monkeypatch: pytest.MonkeyPatch, tries: list[float]) -> None:
