@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from tests.bench import commands
@@ -19,6 +20,8 @@ _PROGRAMS: Mapping[str, Sequence[str]] = {
     "interpreter": (".venv/bin/python3", "-I", "-c", "pass"),
     "version": ("bin/vsspc", "--version"),
 }
+_WARM = 2
+"""Rounds that do not count: in the first a host gets its folder, in the second its settings are remembered there."""
 
 
 @dataclass(slots=True)
@@ -64,24 +67,22 @@ def starts(product: Product, repeats: Repeats, say: Say) -> dict[str, Series]:
     """Measure the bare interpreter, `vsspc --version`, and pre until its host hears of it."""
     say(f"start of the process, {repeats.starts} rounds")
     samples = []
-    with LabProcess() as lab:
-        for _ in range(repeats.starts + 1):
+    with LabProcess() as lab, closing(Deaf(lab.address)) as host:
+        lab.configure(smb_port=str(host.port))
+        way = Shims(product, lab)
+        for _ in range(_WARM + repeats.starts):
             sample: dict[str, float] = {}
             for name, words in _PROGRAMS.items():
                 outcome = commands.succeed([product.prefix / words[0], *words[1:]])
                 sample |= {f"{name}/wall": outcome.wall, f"{name}/cpu": outcome.cpu, f"{name}/peak": float(outcome.peak)}
-            samples.append(sample | _until_heard(product, lab))
-    return gathered(samples[1:])
+            samples.append(sample | _until_heard(way, host))
+    return gathered(samples[_WARM:])
 
 
-def _until_heard(product: Product, lab: LabProcess) -> dict[str, float]:
-    host = Deaf(lab.address)
-    lab.configure(smb_port=str(host.port))
-    way = Shims(product, lab)
-    try:
-        outcome = commands.run(way.pre(), way.environment)
-    finally:
-        host.close()
-    if not host.spoken:
+def _until_heard(way: Shims, host: Deaf) -> dict[str, float]:
+    before = len(host.connected), len(host.spoken)
+    outcome = commands.run(way.pre(), way.environment)
+    connected, spoken = host.connected[before[0] :], host.spoken[before[1] :]
+    if not spoken:
         raise commands.CommandFailed(f"pre said nothing to its host:\n{outcome.output}")
-    return {"connected/wall": host.connected[0] - outcome.began, "speaking/wall": host.spoken[0] - outcome.began}
+    return {"connected/wall": connected[0] - outcome.began, "speaking/wall": spoken[0] - outcome.began}
