@@ -83,8 +83,8 @@ def _frozen(stage: Stage) -> None:
 
 def _frozen_then_stop(stage: Stage) -> None:
     _frozen(stage)
-    # With what it has received rsync still works. Of a signal that comes just before it waits for more it takes notice when
-    # that wait is over: nothing comes any more, so after its 60 s (rsync, io.c, SELECT_TIMEOUT).
+    # With what it has received rsync still works. Once a stop right after the freeze took longer than a minute: as if a signal
+    # that comes just before rsync waits for more were heard when that wait is over (rsync, io.c, SELECT_TIMEOUT; not traced).
     until(lambda: stage.bench.stands_still("rsync_bpc"), "the transfer stands still")
     _stop(stage)
 
