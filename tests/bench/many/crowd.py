@@ -10,7 +10,7 @@ import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,9 @@ def _round(product: Product, hosts: Sequence[Mapping[str, Any]]) -> Found:
             found[f"{command}/messages"] = [
                 count for at, count in enumerate(sent) if at % _CONTROLLED or not controls  # the other hosts have a control's too
             ]
-            for part, values in _parts(commands.succeeded(one, [CONTROL]) for one in outcomes[len(hosts) :]).items():
-                found[f"{command}/{CONTROL}/{part}"] = values
+            if controls:
+                own = _of(outcomes[len(hosts) :])
+                found |= {f"{command}/{CONTROL}/{part}": values for part, values in own.items() if part in _PARTS}
         found["left"] = [len(some.left())]
     return found
 
@@ -120,18 +121,10 @@ def _of(outcomes: Sequence[Outcome]) -> Found:
     if len(failed) == len(outcomes):
         raise CommandFailed(failed[0].output)
     return {
-        **_parts(outcomes),
+        **{part: [float(getattr(outcome, part)) for outcome in outcomes] for part in _PARTS},
         "all": [max(outcome.ended for outcome in outcomes) - min(outcome.began for outcome in outcomes)],
         "failed": [len(failed)],
     }
-
-
-def _parts(outcomes: Iterable[Outcome]) -> Found:
-    found: Found = {}
-    for outcome in outcomes:
-        for part in _PARTS:
-            found.setdefault(part, []).append(float(getattr(outcome, part)))
-    return found
 
 
 def _settled(host: Mapping[str, Any]) -> dict[str, Any]:
