@@ -56,13 +56,20 @@ class Crowd:
         for name in self._hosts:
             lines += [f"[host.{name}]", 'volumes = ["C:"]']
         self._config.write_text("\n".join([*lines, ""]), "utf-8")
+        for name in self._hosts:
+            (folder / "server" / name).mkdir(mode=0o700)
+
+    def known(self) -> None:
+        """Let the server remember the settings of each host, as it does from the first night on. Raise CommandFailed."""
+        _of(commands.run_all(self._lines("post", "--xfer-ok", "0"), self.environment))  # there is no run: it asks no host
 
     def lines(self, command: str) -> list[Sequence[str | Path]]:
         """Return one command for every host."""
+        return self._lines(command, *_COMMANDS[command])
+
+    def _lines(self, command: str, *options: str) -> list[Sequence[str | Path]]:
         shim = self._product.shim(f"vsspc-{command}")
-        return [
-            [shim, "--client", name, "--host", host["address"], *_COMMANDS[command]] for name, host in self._hosts.items()
-        ]
+        return [[shim, "--client", name, "--host", host["address"], *options] for name, host in self._hosts.items()]
 
     def messages(self) -> list[int]:
         """Return how many SMB messages each host has got so far."""
@@ -98,6 +105,7 @@ def _round(product: Product, hosts: Sequence[Mapping[str, Any]]) -> Found:
     found: Found = {}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         some = Crowd(product, hosts, Path(name))
+        some.known()
         controls = control.lines(product, hosts[:: _CONTROLLED][: len(hosts) // _CONTROLLED], Path(name))
         for command in _COMMANDS:
             before = some.messages()

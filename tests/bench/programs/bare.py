@@ -55,7 +55,7 @@ SCRIPTS = ("prepare.cmd", "hold.cmd", "held.cmd", "map.cmd", "serve.cmd", "rsync
 RESULTS = ("prepare.out", "prepare.rc", "hold.out", "hold.rc", "map.out", "map.rc", "serve.out", "serve.rc")
 TALKS = 27
 """Times that talk reads its file, by three messages each: about as many in all as a pre sends."""
-BALLAST = 4900
+BALLAST = 2270
 """Pages that talk fills: it then has as many page faults as a pre. On a virtual machine the first use of a page may cost ten
 times as much once the host's memory has to be asked for (measured: 1.3 and 11 microseconds, docs/speed.md)."""
 PAGE = 4096
