@@ -1,7 +1,10 @@
-"""pyspnego without CredSSP: a third of its import (ssl, X.509, RSA keys), for a protocol of remote desktops that SMB has not.
+"""pyspnego without what SMB never needs of it: a third of its import.
 
-`spnego.auth` imports `spnego._credssp` for the name of its class alone (pyspnego 0.12, auth.py). It gets a class that
-nobody calls. Should another version want more of that module, it is given all of it.
+* CredSSP, a protocol of remote desktops, with ssl, X.509 and RSA keys: `spnego.auth` imports `spnego._credssp` for the name of
+  its class alone (pyspnego 0.12, auth.py). It gets a class that nobody calls.
+* `logging.config`, with sockets and pickle: for whoever sets PYSPNEGO_LOG_CFG (pyspnego 0.12, __init__.py).
+
+Should another version, or that variable, want more of these modules, pyspnego is given all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import sys
 from types import ModuleType
 from typing import Final
 
-_NEEDLESS: Final = "spnego._credssp"
+_NEEDLESS: Final = ("spnego._credssp", "logging.config")
 
 
 def load() -> None:
@@ -19,13 +22,15 @@ def load() -> None:
     if "spnego" in sys.modules:
         return
     before = set(sys.modules)
-    stand_in = ModuleType(_NEEDLESS)
-    setattr(stand_in, "CredSSPProxy", type("CredSSPProxy", (), {}))  # noqa: B010  # it is not an attribute of all modules
-    sys.modules[_NEEDLESS] = stand_in
+    stand_ins = {name: ModuleType(name) for name in _NEEDLESS if name not in before}
+    if (credssp := stand_ins.get("spnego._credssp")) is not None:
+        setattr(credssp, "CredSSPProxy", type("CredSSPProxy", (), {}))  # noqa: B010  # it is not an attribute of all modules
+    sys.modules |= stand_ins
     try:
         importlib.import_module("spnego")
-    except ImportError:
+    except (ImportError, AttributeError):
         for name in [one for one in sys.modules if one.partition(".")[0] == "spnego" and one not in before]:
             del sys.modules[name]
     finally:
-        sys.modules.pop(_NEEDLESS, None)
+        for name in stand_ins:
+            sys.modules.pop(name, None)
