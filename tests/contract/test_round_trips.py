@@ -26,8 +26,8 @@ from vsspc.engine.run import HostRun
 from vsspc.lab.process import LabProcess
 from vsspc.log import open_log
 
-PRE, POST = 48, 32
-"""The round trips of a pre and a post that nothing disturbs. Measured: 43 and 27, and one or two more when a
+PRE, POST = 44, 31
+"""The round trips of a pre and a post that nothing disturbs. Measured: 39 and 26, and one or two more when a
 program of ours ends late."""
 WITHOUT_NOTICES = 45
 """So many more may a pre need where the host tells of no changes: it looks after 10 ms, 15 ms, …"""
