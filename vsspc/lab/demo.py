@@ -377,7 +377,7 @@ class Demo:
             for lease in leases
             if lease["held"] or lease["state"] != "closed"
         ]
-        kept = {"lease.json", "lock", "server-id", "files.json", "history.jsonl"}
+        kept = {"lease.json", "lock", "server-id", "files.json", "history.jsonl", "settings.json"}
         files = [str(file) for file in self._state_dir.rglob("*") if file.is_file() and file.name not in kept]
         files += [str(file) for file in self._backuppc.secrets_left()]
         server = self._backuppc.server_pid

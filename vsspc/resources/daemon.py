@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from vsspc.core.deadline import Deadline
-from vsspc.core.errors import DaemonNotReady, DaemonNotStarted, PortTaken, RemoteFileMissing, VsspcError, WrongContent
+from vsspc.core.errors import (
+    DaemonNotReady,
+    DaemonNotStarted,
+    DeadlineExceeded,
+    PortTaken,
+    RemoteFileMissing,
+    VsspcError,
+    WrongContent,
+)
 from vsspc.core.words import Kind, Module, Purpose, Resource
 from vsspc.resources import jobs, runfolder
 from vsspc.resources.proof import prove
@@ -67,6 +75,8 @@ def acquire(
             f"TCP ports {', '.join(map(str, ports))} of the host are all in use by other programs, or reserved",
             advice="Give this host a fixed rsync_port that is free there.",
         )
+    if site.deadline.spent(site.clock.now()):  # nothing is asked of the host any more that would say so
+        raise DeadlineExceeded(f"no time is left to serve what was proved ({site.deadline.name})")
     site.intend(Resource(Kind.SESSION_FILE, run))
     expires = site.clock.wall() + timedelta(seconds=settings.max_ttl)
     site.sessions.publish(

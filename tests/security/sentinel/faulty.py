@@ -85,9 +85,9 @@ def _raise_in(owner: type[Any], method: str, knows: str) -> None:
 
 
 def _when_known(leak: Callable[[Secrets], None]) -> None:
-    """Call it in pre, when both passwords are known: right before the daemon is asked for the first time."""
+    """Call it in pre, when both passwords are known: when the daemon's is written to the host."""
     program = cast(Any, wiring)
-    logon, fetch = program.logon, rsyncclient.RsyncProgram.fetch
+    logon, put = program.logon, psexec.PsexecTransport.put
     known: Secrets = {}
 
     def logs_on(*args: Any) -> Any:
@@ -96,14 +96,14 @@ def _when_known(leak: Callable[[Secrets], None]) -> None:
             known["account"] = account.credentials.password.reveal()
         return account
 
-    def fetches(self: Any, **kwargs: Any) -> Any:
-        if "once" not in known:
-            known["once"] = kwargs["password"]
+    def puts(self: Any, path: str, data: bytes, **kwargs: Any) -> None:
+        put(self, path, data, **kwargs)
+        if "once" not in known and path.endswith("rsyncd.secrets"):
+            known["once"] = data.decode().partition(":")[2].strip()
             leak(known)
-        return fetch(self, **kwargs)
 
     program.logon = logs_on
-    cast(Any, rsyncclient.RsyncProgram).fetch = fetches
+    cast(Any, psexec.PsexecTransport).put = puts
 
 
 def _child(argument: str, **environment: str) -> None:
