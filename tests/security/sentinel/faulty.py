@@ -85,9 +85,11 @@ def _raise_in(owner: type[Any], method: str, knows: str) -> None:
 
 
 def _when_known(leak: Callable[[Secrets], None]) -> None:
-    """Call it in pre, when both passwords are known: when the daemon's is written to the host."""
+    """Call it in pre, when both passwords are known: right before the daemon is asked for the first time; what needs the
+    service on the host, when the daemon's password was written there.
+    """
     program = cast(Any, wiring)
-    logon, put = program.logon, psexec.PsexecTransport.put
+    logon, put, fetch = program.logon, psexec.PsexecTransport.put, rsyncclient.RsyncProgram.fetch
     known: Secrets = {}
 
     def logs_on(*args: Any) -> Any:
@@ -98,12 +100,19 @@ def _when_known(leak: Callable[[Secrets], None]) -> None:
 
     def puts(self: Any, path: str, data: bytes, **kwargs: Any) -> None:
         put(self, path, data, **kwargs)
-        if "once" not in known and path.endswith("rsyncd.secrets"):
+        if leak is _leak_on_host and "once" not in known and path.endswith("rsyncd.secrets"):
             known["once"] = data.decode().partition(":")[2].strip()
             leak(known)
 
+    def fetches(self: Any, **kwargs: Any) -> Any:
+        if "once" not in known:
+            known["once"] = kwargs["password"]
+            leak(known)
+        return fetch(self, **kwargs)
+
     program.logon = logs_on
     cast(Any, psexec.PsexecTransport).put = puts
+    cast(Any, rsyncclient.RsyncProgram).fetch = fetches
 
 
 def _child(argument: str, **environment: str) -> None:
