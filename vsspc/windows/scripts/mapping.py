@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 
 from vsspc.core.words import Mapping
-from vsspc.windows.names import BEFORE, Names
+from vsspc.windows.names import BEFORE, STOP, Names
 from vsspc.windows.scripts.language import DEFINE_FAILED, NOT_MAPPED, POWERSHELL, crlf, job
 from vsspc.windows.scripts.verify import Programs, verified
 
@@ -64,7 +64,10 @@ def map_job(names: Names, way: Way, mappings: Sequence[Mapping], *, programs: Pr
     `programs` are those of ours that it runs. `again`: another way was tried before, and what is left of it goes first.
     """
     checks = [f"if not exist {_marker(names, one)} exit /b {NOT_MAPPED}" for one in mappings]
-    return job("map", verified(programs, [*(["call unmap.cmd"] if again else []), *way.map(mappings), *checks]))
+    # One that comes to run only after the run was told to stop, since the line was cut, maps nothing: its map.out was not
+    # there when the release looked for what still runs.
+    begun = [f"if exist {STOP} exit /b {NOT_MAPPED}", *(["call unmap.cmd"] if again else [])]
+    return job("map", verified(programs, [*begun, *way.map(mappings), *checks]))
 
 
 def unmap(names: Names, tried: Sequence[tuple[Way, Sequence[Mapping]]]) -> str:
