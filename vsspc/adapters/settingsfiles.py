@@ -16,14 +16,14 @@ from vsspc.config.host import HostConfig
 
 NAME = "settings.json"
 _LIMIT = 64 * 1024
-_READERS = ("config", "core/settings.py", "core/words.py", "core/logon.py")
+_READERS = ("config/*.py", "core/settings.py", "core/words.py", "core/logon.py")
 """The code that makes a configuration out of a file, in the package."""
 
 
 def code() -> str:
     """Return what tells this reader of configurations from another one: its version, and when its modules were written."""
     package = Path(vsspc.__file__).parent
-    modules = sorted(path for one in _READERS for path in ((package / one).glob("*.py") if "." not in one else [package / one]))
+    modules = sorted(path for one in _READERS for path in package.glob(one))
     return " ".join([vsspc.__version__, *(f"{path.name}:{path.stat().st_mtime_ns}" for path in modules)])
 
 

@@ -110,9 +110,10 @@ def _on_this_server(scene: _Scene, address: str | None) -> None:
     config, host, walk = scene.config, scene.host, scene.walk
 
     def settings() -> Finding:
+        ours = config.host(host)
         if address is None:
-            scene.address = wiring.known_address(config.host(host))
-        scene.settings = wiring.host_settings(config.host(host), scene.address)
+            scene.address = wiring.known_address(ours)
+        scene.settings = wiring.host_settings(ours, scene.address)
         return Finding(SETTINGS, Level.OK, f"{config.path} can be used.")
 
     def account() -> Finding:
@@ -121,8 +122,9 @@ def _on_this_server(scene: _Scene, address: str | None) -> None:
 
     def bundle() -> Finding:
         assert scene.settings is not None
-        scene.bundle = wiring.host_bundle(config.host(host))
-        return server.bundle(scene.bundle, scene.settings, str(config.host(host).bundle))
+        ours = config.host(host)
+        scene.bundle = wiring.host_bundle(ours)
+        return server.bundle(scene.bundle, scene.settings, str(ours.bundle))
 
     def lease() -> Finding:
         state = wiring.state_files(config)
